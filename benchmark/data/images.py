@@ -1,0 +1,207 @@
+"""Image datasets: one uint8 array in memory, samples made on indexing. Every image of a dataset has one size."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from torch import Tensor
+
+from benchmark import hub as hub_client
+from benchmark.assets import fetch
+from benchmark.cache import entry
+from benchmark.progress import track
+from benchmark.splits import UNPINNED, check_fingerprint, cut, expect, fingerprint
+from benchmark.types import Dataset, ExitbenchError, ImageSample
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+Split = tuple[Tensor, Tensor]  # pixels (N, C, H, W) uint8, labels (N,) int64
+
+
+class Images(Sequence[ImageSample]):
+    """Labelled images, and their arrays for whoever wants whole batches.
+
+    pixels (N, C, H, W) uint8; labels (N,) int64; indices (N,) int64, each image's row in its source's split.
+    Indexing gives an `ImageSample` with float32 pixels in [0, 1]; a slice gives `Images`.
+    """
+
+    def __init__(self, pixels: Tensor, labels: Tensor, indices: Tensor) -> None:
+        self.pixels, self.labels, self.indices = pixels, labels, indices
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageSample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Images: ...
+    def __getitem__(self, index: int | slice) -> ImageSample | Images:
+        if isinstance(index, slice):
+            return Images(self.pixels[index], self.labels[index], self.indices[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return ImageSample(int(self.indices[index]), int(self.labels[index]), self.pixels[index].float() / 255)
+
+    def at(self, positions: Sequence[int]) -> Images:
+        """The images at these positions, in this order."""
+        chosen = torch.as_tensor(positions, dtype=torch.int64)
+        return Images(self.pixels[chosen], self.labels[chosen], self.indices[chosen])
+
+
+def load(
+    name: str,
+    version: int,
+    asset: str,
+    class_names: Sequence[str],
+    calibration: int,
+    seed: int = 0,
+    fingerprint: str = UNPINNED,
+    image: str = "image",
+    label: str = "label",
+) -> Dataset:
+    """An asset whose folder holds train and test as IDX files or parquet, whichever its source serves.
+
+    calibration: how many images `seed` cuts from train. image, label: the columns where it is parquet.
+    """
+
+    def decode() -> dict[str, Split]:
+        folder = fetch(asset)
+        return {split: _decode_split(folder, split, image, label) for split in ("train", "test")}
+
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, f"{asset}-{fingerprint[:12]}", decode)
+
+
+def hub(
+    name: str,
+    version: int,
+    path: str,
+    class_names: Sequence[str],
+    calibration: int,
+    subset: str = "",
+    image: str = "image",
+    label: str = "label",
+    train: str = "train",
+    test: str = "test",
+    seed: int = 0,
+    fingerprint: str = UNPINNED,
+    revision: str = "main",
+) -> Dataset:
+    """A dataset on the hub or in a local folder: columns `image` and `label` of its splits `train` and `test`."""
+
+    def decode() -> dict[str, Split]:
+        tables = {key: hub_client.table(path, subset, split, [image, label], revision) for key, split in splits.items()}
+        return {key: _decode_table(table, image, label) for key, table in tables.items()}
+
+    splits = {"train": train, "test": test}
+    if Path(path).expanduser().is_dir():  # may change at any time, so it is decoded afresh
+        return _dataset(name, version, class_names, calibration, seed, fingerprint, "", decode)
+    identity = repr((hub_client.endpoint(), path, subset, image, label, train, test, revision, fingerprint))
+    key = f"{path.replace('/', '-')}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, key, decode)
+
+
+def _dataset(
+    name: str,
+    version: int,
+    class_names: Sequence[str],
+    calibration: int,
+    seed: int,
+    pinned: str,
+    cache_key: str,
+    decode: Callable[[], dict[str, Split]],
+) -> Dataset:
+    """Decode or take from the cache, check labels and fingerprint, cut the calibration split."""
+    expect("class_names", len(class_names) >= 2, "two names or more", list(class_names))
+
+    def checked() -> dict[str, Split]:  # before it is cached, so that a wrong source is asked again next time
+        splits = decode()
+        check_fingerprint(name, pinned, _fingerprint(splits))
+        return splits
+
+    splits = _cached(cache_key, checked) if cache_key else checked()
+    found = _fingerprint(splits)
+    check_fingerprint(name, pinned, found)
+    for split, (_, labels) in splits.items():
+        _check_labels(name, split, labels, len(class_names))
+    train, test = (Images(*splits[key], torch.arange(len(splits[key][1]))) for key in ("train", "test"))
+    rest, taken = cut(range(len(train)), calibration, seed)
+    return Dataset(
+        name, version, "image", len(class_names), tuple(class_names), train.at(rest), train.at(taken), test, found
+    )
+
+
+def _cached(key: str, decode: Callable[[], dict[str, Split]]) -> dict[str, Split]:
+    from safetensors.torch import load_file, save_file
+
+    def build(folder: Path) -> None:
+        for split, (pixels, labels) in decode().items():
+            save_file({"pixels": pixels, "labels": labels}, folder / f"{split}.safetensors")
+
+    folder = entry(f"decoded/{key}", build)
+    tensors = {split: load_file(folder / f"{split}.safetensors") for split in ("train", "test")}
+    return {split: (t["pixels"], t["labels"]) for split, t in tensors.items()}
+
+
+def _fingerprint(splits: dict[str, Split]) -> str:
+    def chunks(pixels: Tensor, labels: Tensor) -> list[Any]:
+        little_endian = labels.numpy().astype("<i8")
+        return [repr(tuple(pixels.shape)).encode(), pixels.numpy().data, little_endian.data]
+
+    return fingerprint({split: chunks(*arrays) for split, arrays in splits.items()})
+
+
+def _check_labels(name: str, split: str, labels: Tensor, num_classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise ExitbenchError(f"{name}, {split}: expected labels in 0 … {num_classes - 1}, got {low} … {high}")
+
+
+def _decode_split(folder: Path, split: str, image: str, label: str) -> Split:
+    if (parquet := folder / f"{split}.parquet").exists():
+        import pyarrow.parquet
+
+        return _decode_table(pyarrow.parquet.read_table(parquet), image, label)
+    pixels = _read_idx(folder / f"{split}-images.gz", dimensions=3).unsqueeze(1)  # (N, 1, H, W)
+    return pixels, _read_idx(folder / f"{split}-labels.gz", dimensions=1).long()
+
+
+def _read_idx(path: Path, dimensions: int) -> Tensor:
+    """An IDX file of unsigned bytes: 0, 0, 8, the number of dimensions; then each as a big-endian uint32."""
+    raw = gzip.decompress(path.read_bytes())
+    shape = [int.from_bytes(raw[4 + 4 * d : 8 + 4 * d], "big") for d in range(dimensions)]
+    start, size = 4 + 4 * dimensions, int(torch.tensor(shape).prod())
+    header = bytes([0, 0, 8, dimensions])
+    expect(path.name, raw[:4] == header and len(raw) == start + size, "an IDX file of bytes", raw[:4])
+    return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=start).reshape(shape)
+
+
+def _decode_table(table: Table, image: str, label: str) -> Split:
+    """Encoded pictures (structs with `bytes`) and integer labels; all pictures must share size and channels."""
+    import numpy as np
+    from PIL import Image
+
+    for column in (image, label):
+        expect("column", column in table.column_names, f"one of {', '.join(table.column_names)}", column)
+    labels = torch.tensor(table.column(label).to_pylist(), dtype=torch.int64)
+    pixels = torch.empty(0, dtype=torch.uint8)
+    for row, encoded in enumerate(track(table.column(image), "decoding images", total=len(labels), unit="image")):
+        with Image.open(io.BytesIO(encoded["bytes"].as_py())) as picture:
+            array = np.array(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
+        channels_first = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)  # (C, H, W)
+        if row == 0:
+            pixels = torch.empty((len(labels), *channels_first.shape), dtype=torch.uint8)
+        expect(
+            f"{image}, row {row}",
+            pixels.shape[1:] == channels_first.shape,
+            str(tuple(pixels.shape[1:])),
+            tuple(channels_first.shape),
+        )
+        pixels[row] = channels_first
+    return pixels, labels

@@ -1,0 +1,123 @@
+"""Text datasets: single sentences or pairs. Texts are stripped of white space at both ends, nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark import hub as hub_client
+from benchmark.assets import fetch
+from benchmark.splits import UNPINNED, check_fingerprint, cut, expect, fingerprint
+from benchmark.types import Dataset, ExitbenchError, TextSample
+
+
+def snippets(
+    name: str,
+    version: int,
+    asset: str,
+    class_names: Sequence[str],
+    min_abs_mean: float,
+    test: int,
+    test_seed: int,
+    calibration: int,
+    seed: int = 0,
+    fingerprint: str = UNPINNED,
+) -> Dataset:
+    """Sentences with a mean human sentiment in -4 … 4, made binary: label 1 where the mean is positive.
+
+    min_abs_mean: sentences nearer to 0 are left out. test, test_seed: the test split, cut once and for all from
+    what is left. calibration, seed: cut from the rest. A sample's index is its sentence id in the source.
+    """
+    expect("min_abs_mean", 0 < min_abs_mean <= 4, "more than 0, at most 4", min_abs_mean)
+    rated = _read_snippets(fetch(asset) / "snippets.txt")
+    kept = [TextSample(i, int(mean > 0), (text,)) for i, mean, text in rated if abs(mean) >= min_abs_mean]
+    pool, tested = _cut(kept, test, test_seed)
+    return _dataset(name, version, class_names, pool, tested, calibration, seed, fingerprint)
+
+
+def hub(
+    name: str,
+    version: int,
+    path: str,
+    columns: Sequence[str],
+    class_names: Sequence[str],
+    calibration: int,
+    subset: str = "",
+    label: str = "label",
+    train: str = "train",
+    test: str = "test",
+    seed: int = 0,
+    fingerprint: str = UNPINNED,
+    revision: str = "main",
+) -> Dataset:
+    """A dataset on the hub or in a local folder: one or two text `columns` and an integer `label` column.
+
+    train, test: the names of its splits. calibration: how many samples `seed` cuts from train.
+    A sample's index is its row in its split.
+    """
+    expect("columns", not isinstance(columns, str) and len(columns) in (1, 2), "a list of 1 or 2 names", columns)
+    splits = {
+        key: _samples(path, subset, split, columns, label, revision)
+        for key, split in (("train", train), ("test", test))
+    }
+    return _dataset(name, version, class_names, splits["train"], splits["test"], calibration, seed, fingerprint)
+
+
+def _dataset(
+    name: str,
+    version: int,
+    class_names: Sequence[str],
+    pool: list[TextSample],
+    test: list[TextSample],
+    calibration: int,
+    seed: int,
+    pinned: str,
+) -> Dataset:
+    expect("class_names", len(class_names) >= 2, "two names or more", list(class_names))
+    found = _fingerprint(pool, test)
+    check_fingerprint(name, pinned, found)
+    for split, samples in (("train", pool), ("test", test)):
+        _check_labels(f"{name}, {split}", {sample.label for sample in samples}, len(class_names))
+    train, calibrated = _cut(pool, calibration, seed)
+    return Dataset(name, version, "text", len(class_names), tuple(class_names), train, calibrated, test, found)
+
+
+def _cut(samples: list[TextSample], size: int, seed: int) -> tuple[list[TextSample], list[TextSample]]:
+    rest, taken = cut(["\t".join(sample.texts) for sample in samples], size, seed)
+    return [samples[i] for i in rest], [samples[i] for i in taken]
+
+
+def _fingerprint(pool: list[TextSample], test: list[TextSample]) -> str:
+    """Over labels and texts of train (with what calibration will take) and test, in order."""
+
+    def lines(samples: list[TextSample]) -> Iterator[bytes]:
+        return ((json.dumps([s.label, *s.texts], ensure_ascii=False) + "\n").encode() for s in samples)
+
+    return fingerprint({"train": lines(pool), "test": lines(test)})
+
+
+def _check_labels(where: str, labels: set[int], num_classes: int) -> None:
+    if not labels or min(labels) < 0 or max(labels) >= num_classes:
+        raise ExitbenchError(f"{where}: expected labels in 0 … {num_classes - 1}, got {sorted(labels)[:12]}")
+
+
+def _read_snippets(path: Path) -> list[tuple[int, float, str]]:
+    """(sentence id, mean sentiment, sentence) from tab-separated lines; text may hold any other separator."""
+    rated = []
+    for number, line in enumerate(path.read_bytes().decode("utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        expect(f"{path.name}, line {number}", len(fields) == 3, "id, mean and sentence, tab-separated", line[:80])
+        rated.append((int(fields[0]), float(fields[1]), fields[2].strip()))
+    return rated
+
+
+def _samples(path: str, subset: str, split: str, columns: Sequence[str], label: str, revision: str) -> list[TextSample]:
+    table = hub_client.table(path, subset, split, [*columns, label], revision)
+    labels, *texts = (table.column(name).to_pylist() for name in (label, *columns))
+    if bad := next((value for value in labels if not isinstance(value, int)), None):
+        raise ExitbenchError(f"{label}: expected integer labels, got {bad!r}; columns: {', '.join(columns)}, {label}")
+    rows = enumerate(zip(*texts, strict=True))
+    return [TextSample(row, labels[row], tuple(str(text).strip() for text in pair)) for row, pair in rows]
