@@ -53,9 +53,9 @@ def unreachable(url: str, seconds: float = CONNECT_S) -> str:
 def one_line(error: BaseException) -> str:
     """An exception as one short line."""
     text = str(error)
-    if "resolve" in text or "Name or service" in text or "getaddrinfo" in text:
+    if any(sign in text for sign in ("Failed to resolve", "Name or service not known", "getaddrinfo")):
         return "its name cannot be resolved"
-    if "refused" in text:
+    if "Connection refused" in text:
         return "connection refused"
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}…"

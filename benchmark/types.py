@@ -5,7 +5,7 @@ Nothing here imports torch at run time, so records, leaderboards and plots can u
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -121,7 +121,8 @@ class WordModel(Protocol):
     `exits` must accept a batch that carries `inputs_embeds` (b, T, d) instead of looking up `input_ids`.
     """
 
-    tokenizer: Any
+    tokenizer: Any  # a fast tokenizer: it knows which characters a token came from
+    max_length: int  # tokens, special ones included, that `collate` cuts to
 
     @property
     def word_embeddings(self) -> Tensor:
@@ -191,13 +192,26 @@ class Objective(Protocol):
     def __call__(self, logits: Tensor, exit_depth: Tensor) -> Tensor: ...
 
 
+Finished = Callable[[int, int], None]  # told depth before and after of each sample as its search ends
+
+
+def unwatched(depth_before: int, depth_after: int) -> None:
+    """The `Finished` of a search that nobody follows."""
+
+
 class Search(Protocol):
     """How one kind of sample is searched under a budget and constraints, guided by an objective."""
 
     kind: str  # the kind of sample it searches
 
     def run(
-        self, model: EarlyExitModel, policy: Policy, objective: Objective, samples: Sequence[Any], seed: int
+        self,
+        model: EarlyExitModel,
+        policy: Policy,
+        objective: Objective,
+        samples: Sequence[Any],
+        seed: int,
+        finished: Finished = unwatched,
     ) -> Perturbed:
         """The most expensive sample found for each of `samples`."""
         ...
@@ -249,8 +263,10 @@ class Latency:
     full_ms_p50: float | None
     full_ms_p90: float | None
     full_ms_p99: float | None
-    outliers: int  # Tukey outliers among early_wall_ms, counted and kept
+    outliers: int  # Tukey outliers of early_wall_ms over its own sample's median, counted and kept
     stopped_by: str  # "interval" or "time_limit" or "rounds"
     unreliable: list[str]  # reasons; empty when the canary held
     predictions: list[int]  # live answers, one per distinct sample, for the audit
     exit_depths: list[int]  # live exit depths (1 … E), likewise
+    median_ratio: float | None = None  # median over rounds of full / early: the typical sample, not the total
+    repeat_half_width: float | None = None  # relative 95% half-width of speedup if the same samples were timed again

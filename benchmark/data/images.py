@@ -16,7 +16,7 @@ from benchmark import hub as hub_client
 from benchmark.assets import fetch
 from benchmark.cache import entry
 from benchmark.progress import track
-from benchmark.splits import UNPINNED, check_fingerprint, cut, expect, fingerprint
+from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _dataset(
     decode: Callable[[], dict[str, Split]],
 ) -> Dataset:
     """Decode or take from the cache, check labels and fingerprint, cut the calibration split."""
-    expect("class_names", len(class_names) >= 2, "two names or more", list(class_names))
+    check_classes(class_names)
 
     def checked() -> dict[str, Split]:  # before it is cached, so that a wrong source is asked again next time
         splits = decode()
@@ -131,7 +131,7 @@ def _dataset(
     for split, (_, labels) in splits.items():
         _check_labels(name, split, labels, len(class_names))
     train, test = (Images(*splits[key], torch.arange(len(splits[key][1]))) for key in ("train", "test"))
-    rest, taken = cut(range(len(train)), calibration, seed)
+    rest, taken = cut(range(len(train)), calibration, seed, "calibration")
     return Dataset(
         name, version, "image", len(class_names), tuple(class_names), train.at(rest), train.at(taken), test, found
     )
@@ -191,17 +191,23 @@ def _decode_table(table: Table, image: str, label: str) -> Split:
         expect("column", column in table.column_names, f"one of {', '.join(table.column_names)}", column)
     labels = torch.tensor(table.column(label).to_pylist(), dtype=torch.int64)
     pixels = torch.empty(0, dtype=torch.uint8)
-    for row, encoded in enumerate(track(table.column(image), "decoding images", total=len(labels), unit="image")):
-        with Image.open(io.BytesIO(encoded["bytes"].as_py())) as picture:
+    for row, encoded in enumerate(track(table.column(image).to_pylist(), "decoding images", unit="image")):
+        with Image.open(io.BytesIO(_encoded_bytes(encoded, image))) as picture:
             array = np.array(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
         channels_first = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)  # (C, H, W)
         if row == 0:
             pixels = torch.empty((len(labels), *channels_first.shape), dtype=torch.uint8)
-        expect(
-            f"{image}, row {row}",
-            pixels.shape[1:] == channels_first.shape,
-            str(tuple(pixels.shape[1:])),
-            tuple(channels_first.shape),
-        )
+        if pixels.shape[1:] != channels_first.shape:
+            wanted, got = tuple(pixels.shape[1:]), tuple(channels_first.shape)
+            raise ExitbenchError(f"{image}, row {row}: expected (C, H, W) {wanted} as in row 0, got {got}")
         pixels[row] = channels_first
     return pixels, labels
+
+
+def _encoded_bytes(value: object, column: str) -> bytes:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(content, bytes):
+        raise ExitbenchError(
+            f"{column}: expected encoded pictures, got {type(content).__name__}; name the image column"
+        )
+    return content

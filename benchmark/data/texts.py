@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark import hub as hub_client
 from benchmark.assets import fetch
-from benchmark.splits import UNPINNED, check_fingerprint, cut, expect, fingerprint
+from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, TextSample
 
 
@@ -32,7 +32,7 @@ def snippets(
     expect("min_abs_mean", 0 < min_abs_mean <= 4, "more than 0, at most 4", min_abs_mean)
     rated = _read_snippets(fetch(asset) / "snippets.txt")
     kept = [TextSample(i, int(mean > 0), (text,)) for i, mean, text in rated if abs(mean) >= min_abs_mean]
-    pool, tested = _cut(kept, test, test_seed)
+    pool, tested = _cut(kept, test, test_seed, "test")
     return _dataset(name, version, class_names, pool, tested, calibration, seed, fingerprint)
 
 
@@ -74,17 +74,17 @@ def _dataset(
     seed: int,
     pinned: str,
 ) -> Dataset:
-    expect("class_names", len(class_names) >= 2, "two names or more", list(class_names))
+    check_classes(class_names)
     found = _fingerprint(pool, test)
     check_fingerprint(name, pinned, found)
     for split, samples in (("train", pool), ("test", test)):
         _check_labels(f"{name}, {split}", {sample.label for sample in samples}, len(class_names))
-    train, calibrated = _cut(pool, calibration, seed)
+    train, calibrated = _cut(pool, calibration, seed, "calibration")
     return Dataset(name, version, "text", len(class_names), tuple(class_names), train, calibrated, test, found)
 
 
-def _cut(samples: list[TextSample], size: int, seed: int) -> tuple[list[TextSample], list[TextSample]]:
-    rest, taken = cut(["\t".join(sample.texts) for sample in samples], size, seed)
+def _cut(samples: list[TextSample], size: int, seed: int, field: str) -> tuple[list[TextSample], list[TextSample]]:
+    rest, taken = cut(["\t".join(sample.texts) for sample in samples], size, seed, field)
     return [samples[i] for i in rest], [samples[i] for i in taken]
 
 

@@ -1,0 +1,21 @@
+"""Random changes to training images that keep their label, a whole batch at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def flip_and_shift(pixels: Tensor, shift: int, flip: bool) -> Tensor:
+    """Pixels (b, c, h, w): each image moved by up to `shift` pixels either way, over zeros, and half of them mirrored."""
+    b, _, h, w = pixels.shape
+    if shift:
+        padded = F.pad(pixels, (shift,) * 4)
+        top = torch.randint(0, 2 * shift + 1, (b, 1)) + torch.arange(h)  # (b, h)
+        left = torch.randint(0, 2 * shift + 1, (b, 1)) + torch.arange(w)  # (b, w)
+        pixels = padded[torch.arange(b)[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
+    if flip:
+        mirrored = torch.rand(b) < 0.5
+        pixels = torch.where(mirrored[:, None, None, None], pixels.flip(-1), pixels)
+    return pixels.contiguous()

@@ -1,0 +1,70 @@
+"""`exitbench train`: a model's exits trained, its weights and their card written."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train what the overrides say, then evaluate every exit on calibration and test data for the card."""
+    from benchmark.compose import build, compose
+    from benchmark.quiet import quiet_libraries
+
+    cfg = compose("train", arguments.overrides, arguments.config_dir)
+    quiet_libraries()
+    import torch
+
+    from benchmark.train import check_fit, train
+
+    torch.set_num_threads(cfg.threads)
+    recipe = build(cfg.recipe)
+    dataset = build(cfg.dataset)
+    torch.manual_seed(recipe.seed)
+    model = build(cfg.model, checkpoint="")
+    check_fit(model, dataset)
+    started = time.monotonic()
+    train(model, dataset, recipe, Path(cfg.runs) / cfg.name, cfg.device, cfg.limit)
+    seconds = time.monotonic() - started
+    _keep(cfg, model, dataset, recipe, seconds, "exitbench train " + " ".join(arguments.overrides))
+    return 0
+
+
+def _keep(cfg: Any, model: Any, dataset: Any, recipe: Any, seconds: float, command: str) -> None:
+    from omegaconf import OmegaConf
+
+    from benchmark.card import write_card
+    from benchmark.compose import build
+    from benchmark.weights_io import save_weights
+
+    folder = Path(cfg.weights)
+    weights = folder / f"{cfg.name}.safetensors"
+    sha256 = save_weights(model.trainable_state(), weights)
+    # What is evaluated is what was written: loaded afresh, low-rank updates merged as users will have them.
+    loaded = build(cfg.model, checkpoint=str(weights))
+    settings: Any = OmegaConf.to_container(cfg.recipe)
+    facts = {key: value for key, value in settings.items() if not isinstance(value, dict) and key != "_target_"}
+    facts["loss"] = cfg.recipe.loss._target_.rsplit(".", 1)[-1]
+    exits = _evaluate(loaded, dataset)
+    write_card(folder / f"{cfg.name}.md", cfg.name, command, dataset, sha256, seconds, cfg.device, facts, exits)
+    for depth, row in enumerate(exits, 1):
+        print(f"exit {depth}: calibration {row['calibration']:.4f}, test {row['test']:.4f}, {row['gmacs']:.5f} GMACs")
+    print(f"wrote {weights} and its card")
+
+
+def _evaluate(model: Any, dataset: Any) -> list[dict[str, float]]:
+    from benchmark.macs import cost, table
+    from benchmark.trace import trace
+
+    rows: list[dict[str, float]] = [{} for _ in range(model.num_exits)]
+    for split in ("calibration", "test"):
+        traced = trace(model, getattr(dataset, split), description=f"evaluate on {split}")
+        right = traced.logits.argmax(-1) == traced.labels[:, None]  # (N, E)
+        for row, accuracy in zip(rows, right.double().mean(0).tolist(), strict=True):
+            row[split] = accuracy
+    macs = table(cost(model, traced.lengths.tolist()), traced.lengths).mean(0) / 1e9  # type: ignore[possibly-undefined]
+    for row, gmacs in zip(rows, macs.tolist(), strict=True):
+        row["gmacs"] = gmacs
+    return rows

@@ -1,0 +1,47 @@
+"""Live execution: to full depth, or with early exit so that what lies deeper is never computed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.decide import live
+from benchmark.types import Batch, EarlyExitModel, Policy
+
+
+@torch.inference_mode()
+def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
+    """Logits (b, C) of the last exit: every stage, no policy, nothing read back from the device on the way.
+
+    The heads of the earlier exits are computed too, as in `macs_full`; the generator seam knows no other depth.
+    """
+    logits: Tensor | None = None
+    for logits in model.exits(batch):  # noqa: B007 – only the last one is wanted
+        pass
+    assert logits is not None
+    return logits
+
+
+@torch.inference_mode()
+def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Answered logits (b, C) and exit depths (b,) in 1 … E, equal to `decide.live`.
+
+    A single sample either stops or goes on: one bool per exit crosses from the device, and nothing is compacted.
+    """
+    return _run_one(model, policy, batch) if len(batch) == 1 else live(policy, model, batch)
+
+
+def _run_one(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+    device = batch.lengths.device
+    state = policy.start(1, str(device))
+    generator = model.exits(batch)
+    logits = next(generator)  # (1, C)
+    depth = 1
+    while depth < model.num_exits:
+        stop, state = policy.step(logits, state)
+        if stop.item():
+            break
+        logits = next(generator)
+        depth += 1
+    generator.close()
+    return logits, torch.full((1,), depth, device=device)

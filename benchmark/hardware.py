@@ -1,0 +1,156 @@
+"""Hardware profiles made concrete, and the facts of this machine. Torch is imported only where a device needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmark.types import ExitbenchError, Hardware
+
+DTYPES = ("float32", "bfloat16", "float16")
+COMPILERS = ("eager",)
+# What a fingerprint's `id` is made of: a kernel update leaves it, another chip or torch does not.
+DECIDES_SPEED = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
+
+
+def resolve(name: str, device: str, dtype: str, threads: int, compiler: str) -> Hardware:
+    """A profile checked against this machine.
+
+    device: "cpu", "cuda" or "cuda:1"; dtype: a torch dtype's name; threads: torch's threads within one operator.
+    Raises ExitbenchError, one line, for values that do not exist and for what this machine lacks.
+    """
+    if dtype not in DTYPES:
+        raise ExitbenchError(f"hardware.dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+    if compiler not in COMPILERS:
+        raise ExitbenchError(f"hardware.compiler: expected one of {', '.join(COMPILERS)}, got {compiler!r}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ExitbenchError(f"hardware.threads: expected a whole number from 1, got {threads!r}")
+    if threads > (cores := usable_cores()):
+        raise ExitbenchError(f"hardware {name}: wants {threads} threads, but this process may use {cores} core(s)")
+    _check_device(name, device)
+    return Hardware(name=name, device=device, dtype=dtype, threads=threads, compiler=compiler)
+
+
+def _check_device(name: str, device: str) -> None:
+    if device == "cpu":
+        return
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or not (index == "" or index.isdecimal()) or device.endswith(":"):
+        raise ExitbenchError(f"hardware.device: expected cpu, cuda or cuda:<number>, got {device!r}")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ExitbenchError(f"hardware {name}: wants {device}, but torch finds no CUDA device; try hardware=cpu_1t")
+    if int(index or 0) >= (count := torch.cuda.device_count()):
+        raise ExitbenchError(f"hardware {name}: wants {device}, but torch finds {count} CUDA device(s)")
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, and its container's quota where there is one."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdecimal() and period.isdecimal():
+        return max(1, min(affinity, math.ceil(int(quota) / int(period))))
+    return affinity
+
+
+@contextmanager
+def applied(hardware: Hardware) -> Iterator[None]:
+    """Torch uses the profile's threads inside the block, and what it used before after it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(hardware.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def fingerprint() -> dict[str, Any]:
+    """Facts of this machine, and `id`, twelve hex digits over those that determine speed. Takes milliseconds."""
+    facts: dict[str, Any] = {
+        "cpu_model": _cpu_model(),
+        "machine": platform.machine(),
+        "cores": psutil.cpu_count() or 1,
+        "cores_physical": psutil.cpu_count(logical=False) or 0,
+        "cores_usable": usable_cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "gpus": _gpus(),
+        "os": _os_name(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in ("torch", "transformers", "numpy")},
+    }
+    decisive = json.dumps([facts[key] for key in DECIDES_SPEED]).encode()
+    return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
+
+
+def noise(seconds: float = 0.2) -> dict[str, Any]:
+    """What could disturb a measurement, watched for `seconds`: load, cores, fractions busy and stolen, governor.
+
+    busy, steal: fractions in [0, 1] of all cores' time; steal is what the hypervisor gave to other guests.
+    """
+    times = psutil.cpu_times_percent(interval=seconds)
+    load_1m, load_5m, _ = psutil.getloadavg()
+    return {
+        "load_1m": round(load_1m, 2),
+        "load_5m": round(load_5m, 2),
+        "cores": usable_cores(),
+        "busy": round(max(0.0, 1 - times.idle / 100), 3),
+        "steal": round(getattr(times, "steal", 0.0) / 100, 3),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+    }
+
+
+def _read(path: str) -> str:
+    """A system file's text, empty where this system has none."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _cpu_model() -> str:
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.system()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _gpus() -> list[str]:
+    """Names of NVIDIA GPUs by the driver's own tool, which is quicker than importing torch."""
+    if not (tool := shutil.which("nvidia-smi")):
+        return []
+    command = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

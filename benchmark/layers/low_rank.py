@@ -1,0 +1,24 @@
+"""Low-rank updates (LoRA, Hu et al., ICLR 2022) on every linear layer of an encoder, by the peft library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+
+def add_low_rank(encoder: nn.Module, rank: int) -> Callable[[], object]:
+    """Freeze the encoder and add rank-`rank` updates in place; the call returned merges them into it.
+
+    Raises:
+        ExitbenchError: a rank below 1.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    from benchmark.types import ExitbenchError
+
+    if rank < 1:
+        raise ExitbenchError(f"model.low_rank: expected at least 1, got {rank}")
+    targets = "all-linear"
+    adapted = get_peft_model(encoder, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets))  # type: ignore[arg-type]
+    return adapted.merge_and_unload  # type: ignore[return-value]

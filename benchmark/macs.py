@@ -1,0 +1,91 @@
+"""Cumulative MACs to each exit, counted eagerly at batch 1, one length at a time.
+
+flops = 2 × macs. That is the only sentence about FLOPs here: everything is in multiply-accumulates of matrix
+products, convolutions and attention, as executed. Papers that print MACs as "FLOPs" are quoted with that remark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from benchmark.progress import track
+from benchmark.types import Cost, EarlyExitModel, ExitbenchError
+
+# Operators that move, compare, reduce, normalise or interpolate: no matrix product in any of them.
+FREE = frozenset(
+    """_embedding_bag_forward_only _embedding_bag _local_scalar_dense _log_softmax _reshape_alias _softmax _to_copy
+    _unsafe_view adaptive_avg_pool2d _adaptive_avg_pool2d alias all amax amin any arange argmax as_strided avg_pool2d
+    bernoulli_ cat chunk clone constant_pad_nd copy_ cumsum detach diagonal embedding empty empty_like empty_strided
+    expand eye fill_ full full_like gather im2col index index_put_ index_select lift_fresh linspace masked_fill max
+    max_pool2d_with_indices mean min native_batch_norm native_dropout native_group_norm native_layer_norm new_empty
+    new_full new_ones new_zeros nonzero ones ones_like permute repeat reshape roll scalar_tensor scatter select
+    slice sort split split_with_sizes squeeze stack std sum t topk transpose tril triu unbind unfold
+    unsafe_chunk unsafe_split unsqueeze upsample_bilinear2d upsample_nearest2d var var_mean view view_as where
+    zero_ zeros zeros_like isinf isnan is_same_size sym_size sym_numel prod norm linalg_vector_norm rsub
+    resolve_conj resolve_neg _efficientzerotensor native_channel_shuffle pixel_shuffle pixel_unshuffle
+    equal allclose set_ resize_ contiguous lerp addcmul addcdiv""".split()
+)
+
+
+class _Guard(TorchDispatchMode):
+    """Refuses operators that are neither counted nor known to be free: an unknown one is an error, not a zero."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = func._overloadpacket
+        name = packet.__name__
+        known = packet in flop_registry or name in FREE or torch.Tag.pointwise in func.tags
+        # An in-place operator is as free as the one it is the in-place form of.
+        if not known and name.rstrip("_") not in FREE:
+            raise ExitbenchError(
+                f"macs: operator {func} is neither counted nor known to be free; "
+                "give it a formula with torch.utils.flop_counter.register_flop_formula"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
+    """Cumulative MACs (E,) of one sample of `length`, each exit forced, heads included.
+
+    Raises:
+        ExitbenchError: an operator of unknown cost, or a count that falls with depth.
+    """
+    generator = model.exits(model.probe(length))
+    total, cumulative = 0, []
+    for _ in range(model.num_exits):
+        with FlopCounterMode(display=False) as counter, _Guard():
+            next(generator)
+        total += counter.get_total_flops() // 2
+        cumulative.append(total)
+    generator.close()
+    if cumulative != sorted(cumulative):
+        raise ExitbenchError(f"macs: expected costs that grow with depth, got {cumulative}")
+    return tuple(cumulative)
+
+
+def cost(model: EarlyExitModel, lengths: Iterable[int]) -> Cost:
+    """The cost table for all lengths that occur; counted for two of them, by closed form for the rest.
+
+    Raises:
+        ExitbenchError: the closed form and the counter disagree, so neither is to be believed.
+    """
+    present = sorted(set(lengths))
+    checked = {present[0], present[len(present) // 2], present[-1]}
+    for length in track(sorted(checked), "count MACs", unit="length"):
+        counted, formula = count(model, length), model.closed_form_macs(length)
+        if counted != formula:
+            raise ExitbenchError(f"macs: at length {length} the counter says {counted}, the closed form {formula}")
+    return Cost({length: model.closed_form_macs(length) for length in present})
+
+
+def table(costs: Cost, lengths: Tensor) -> Tensor:
+    """Lengths (N,) -> cumulative MACs (N, E), float64."""
+    keys = sorted(costs.by_length)
+    rows = torch.tensor([costs.by_length[key] for key in keys], dtype=torch.float64)
+    return rows[torch.searchsorted(torch.tensor(keys), lengths)]

@@ -1,0 +1,135 @@
+"""Metrics: numpy in, plain numbers out, each with its formula. Accuracy, depth, savings, what an attack took.
+
+Words, for N samples, E exits, depth d in 1 … E, mean depth m: *speedup* S is full cost over actual cost,
+*gain* is S − 1. Which cost (layers, MACs, measured milliseconds) the caller names. A figure that is not
+defined, such as the share lost of a gain that never was, is None instead of a number.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from benchmark.types import ExitbenchError
+
+
+class Share(TypedDict):
+    """A fraction of n samples with its standard error."""
+
+    value: float
+    stderr: float
+    n: int
+
+
+def _column(name: str, values: ArrayLike) -> np.ndarray:
+    column = np.asarray(values)
+    if column.ndim != 1 or column.size == 0:
+        raise ExitbenchError(f"{name}: expected a column of at least one number, got shape {column.shape}")
+    return column
+
+
+def _pair(name: str, left: ArrayLike, right: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    first, second = _column(name, left), _column(name, right)
+    if len(first) != len(second):
+        raise ExitbenchError(f"{name}: expected two columns of one length, got {len(first)} and {len(second)}")
+    return first, second
+
+
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> Share:
+    """Share of predictions (N,) equal to labels (N,): p, with stderr sqrt(p (1 − p) / N)."""
+    predicted, wanted = _pair("accuracy", predictions, labels)
+    p, n = float((predicted == wanted).mean()), len(predicted)
+    return {"value": p, "stderr": float(np.sqrt(p * (1 - p) / n)), "n": n}
+
+
+def exit_histogram(depths: ArrayLike, num_exits: int) -> list[int]:
+    """How many of the depths (N,) are 1, 2, … E: a list of E counts that sum to N.
+
+    Raises ExitbenchError for a depth outside 1 … E.
+    """
+    column = _column("exit_histogram", depths)
+    if column.min() < 1 or column.max() > num_exits:
+        raise ExitbenchError(f"exit_histogram: expected depths in 1 … {num_exits}, got {column.min()} … {column.max()}")
+    return [int(count) for count in np.bincount(column.astype(np.int64), minlength=num_exits + 1)[1:]]
+
+
+def mean_exit_depth(depths: ArrayLike) -> float:
+    """Mean of the depths (N,), m, over all samples: those an attack skipped or failed on included."""
+    return float(_column("mean_exit_depth", depths).mean())
+
+
+def mean_depth_of(histogram: ArrayLike) -> float:
+    """The same from a histogram h (E,): m = Σ i·h_i / Σ h_i."""
+    counts = _column("exit_histogram", histogram)
+    return float(np.arange(1, len(counts) + 1) @ counts / counts.sum())
+
+
+def mac_speedup(macs: ArrayLike, macs_full: ArrayLike) -> float:
+    """mean(macs_full) / mean(macs), both (N,): the factor saved over the whole set, not a mean of factors."""
+    actual, full = _pair("mac_speedup", macs, macs_full)
+    return float(full.mean() / actual.mean())
+
+
+def mac_saving(macs: ArrayLike, macs_full: ArrayLike) -> float:
+    """1 − mean(macs) / mean(macs_full), both (N,): the share of the work not done."""
+    actual, full = _pair("mac_saving", macs, macs_full)
+    return float(1 - actual.mean() / full.mean())
+
+
+def layer_speedup(mean_depth: float, num_exits: int) -> float:
+    """S = E / m, the speed-up of the SAME paper, which takes all layers for equally dear."""
+    return num_exits / mean_depth
+
+
+def gain(speedup: float) -> float:
+    """S − 1: 0 is no gain, 1 is twice as fast."""
+    return speedup - 1
+
+
+def gain_lost(speedup_clean: float, speedup_attacked: float) -> float | None:
+    """1 − gain_attacked / gain_clean = (S − S′) / (S − 1): 1 is all of the gain, above 1 is slower than no exits.
+
+    With layer speed-ups this is SAME's headline in its first reading. None where the clean gain is not positive.
+    """
+    clean = gain(speedup_clean)
+    return None if clean <= 0 else 1 - gain(speedup_attacked) / clean
+
+
+def gain_lost_layers(mean_depth_clean: float, mean_depth_attacked: float, num_exits: int) -> float | None:
+    """(m′ − m) / (E − m): SAME's headline in its second reading, the share of the skipped layers won back.
+
+    For E = 12, m = 6, m′ = 10.8: 0.8 here and 0.889 by `gain_lost`. None where clean samples skip nothing.
+    """
+    skipped = num_exits - mean_depth_clean
+    return None if skipped <= 0 else (mean_depth_attacked - mean_depth_clean) / skipped
+
+
+def efficacy(histogram: ArrayLike, costs: ArrayLike | None = None) -> float:
+    """DeepSloth's efficacy: area under (share of samples gone) against (share of full cost), by trapezoids.
+
+    histogram (E,): counts per exit. costs (E,): cumulative cost to each exit; equal layers when not given,
+    and then the area is 1 − (m − 0.5) / E. Near 1: all leave at once; near 0: all stay to the end.
+    """
+    counts = _column("efficacy", histogram)
+    costs = np.arange(1, len(counts) + 1) if costs is None else costs
+    counts, costs = _pair("efficacy", counts, costs)
+    gone = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])  # (E + 1,)
+    spent = np.concatenate([[0.0], costs / costs[-1]])  # (E + 1,)
+    return float(np.trapezoid(gone, spent))
+
+
+def curve_area(gmacs: ArrayLike, scores: ArrayLike) -> float | None:
+    """Area under scores (P,) against gmacs (P,), divided by the span of gmacs: the mean score over all budgets.
+
+    Points in any order, equal gmacs count with their best score. None where the budgets do not span anything.
+    """
+    budgets, values = _pair("curve_area", gmacs, scores)
+    best: dict[float, float] = {}
+    for budget, value in zip(budgets.tolist(), values.tolist(), strict=True):
+        best[budget] = max(value, best.get(budget, value))
+    points = sorted(best)
+    if len(points) < 2:
+        return None
+    return float(np.trapezoid([best[point] for point in points], points) / (points[-1] - points[0]))

@@ -1,0 +1,143 @@
+"""DVT, Not All Images are Worth 16x16 Words (NeurIPS 2021): a cascade of ViTs on growing token grids.
+
+Each transformer ends in its own head; each reuses the features and the relationships of the one before.
+One class serves the published models and the small ones: grids, widths, depths and reuse are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.layers.reuse import Reused
+from benchmark.layers.tokens import TOKENIZERS, sinusoids
+from benchmark.layers.transformer import Transformer, TransformerSpec
+from benchmark.types import Batch, ExitbenchError, ImageSample
+from benchmark.weights_io import load_weights
+
+
+class DVT(nn.Module):
+    """A DVT cascade; exit k is the head of transformer k.
+
+    Args:
+        grids: tokens per side of each transformer, growing, e.g. (7, 10, 14) at 224 px.
+        image_size: side of the network's square input; smaller images are padded, centred, with zeros.
+        mean, std: per channel, applied inside the network, so that samples stay in [0, 1].
+        tokenizer: "patches" (DeiT), "tokens_to_token" (T2T-ViT) or "conv_stem" (small images).
+        feature_reuse, relation_reuse: DVT sections 3.2 and 3.3, each on or off.
+
+    Raises:
+        ExitbenchError: grids that do not grow or cannot be made, a width the heads do not divide, unknown tokenizer.
+    """
+
+    kind = "image"
+
+    def __init__(
+        self,
+        num_classes: int,
+        grids: Sequence[int],
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        image_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        tokenizer: str = "patches",
+        qkv_bias: bool = True,
+        eps: float = 1e-6,
+        reuse_hidden: int = 128,
+        reuse_width: int = 48,
+        feature_reuse: bool = True,
+        relation_reuse: bool = True,
+        learned_position: bool = True,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        _check(num_classes, grids, width, heads, tokenizer)
+        spec = TransformerSpec(width, depth, heads, mlp_ratio, qkv_bias, eps, reuse_hidden, reuse_width)
+        self.num_exits, self.num_classes, self.image_size = len(grids), num_classes, image_size
+        self.relation_reuse = relation_reuse
+        self.weights_hash = "untrained"
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
+        make_tokens = TOKENIZERS[tokenizer]
+        self.transformers = nn.ModuleList()
+        for coarse, grid in zip((0, *grids), grids, strict=False):
+            position = sinusoids(grid**2 + 1, width)
+            if learned_position:
+                position = nn.init.trunc_normal_(torch.empty_like(position), std=0.02)
+            self.transformers.append(
+                Transformer(
+                    spec, make_tokens(len(mean), image_size, grid, width), grid, coarse, num_classes, position,
+                    learned_position, feature_reuse, relation_reuse, drop_path,
+                )
+            )  # fmt: skip
+
+    def collate(self, samples: Sequence[ImageSample]) -> Batch:
+        """Images of one size -> pixels (b, c, h, w) in [0, 1]."""
+        pixels = torch.stack([sample.pixels for sample in samples])
+        if pixels.shape[1] != len(self.mean[0]) or max(pixels.shape[2:]) > self.image_size:
+            raise ExitbenchError(
+                f"images: expected {len(self.mean[0])} channels and at most {self.image_size} pixels a side, "
+                f"got {tuple(pixels.shape[1:])}; choose a dataset or a model that fits"
+            )
+        return Batch({"pixels": pixels}, torch.zeros(len(samples), dtype=torch.int64))
+
+    def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
+        """See `EarlyExitModel.exits`; dropped images leave the pixels and the hand-over alike."""
+        pixels = self._normalise(batch.inputs["pixels"])
+        before: Reused | None = None
+        for k, transformer in enumerate(self.transformers, 1):
+            last = k == self.num_exits
+            logits, before = transformer(pixels, before, hand_out=self.relation_reuse and not last)
+            keep = yield logits
+            if keep is not None and not last:
+                pixels, before = pixels[keep], before.keep(keep)
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[2:]
+        spare_h, spare_w = self.image_size - height, self.image_size - width
+        if spare_h or spare_w:
+            sides = (spare_w // 2, spare_w - spare_w // 2, spare_h // 2, spare_h - spare_h // 2)
+            pixels = nn.functional.pad(pixels, sides)
+        return (pixels - self.mean) / self.std
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: everything."""
+        return dict(self.state_dict())
+
+    def probe(self, length: int) -> Batch:
+        """One grey image; all lengths are alike."""
+        size = self.image_size
+        pixels = torch.full((1, len(self.mean[0]), size, size), 0.5, device=self.mean.device, dtype=self.mean.dtype)
+        return Batch({"pixels": pixels}, torch.zeros(1, dtype=torch.int64, device=self.mean.device))
+
+    def closed_form_macs(self, length: int) -> tuple[int, ...]:
+        """Cumulative MACs of one image to each exit (E,), by arithmetic."""
+        total, cumulative = 0, []
+        for transformer in self.transformers:
+            total += transformer.tokens.macs + transformer.closed_form_macs()
+            cumulative.append(total)
+        return tuple(cumulative)
+
+
+def _check(num_classes: int, grids: Sequence[int], width: int, heads: int, tokenizer: str) -> None:
+    if num_classes < 2:
+        raise ExitbenchError(f"num_classes: expected at least 2, got {num_classes}")
+    if not grids or list(grids) != sorted(set(grids)) or grids[0] < 1:
+        raise ExitbenchError(f"grids: expected growing sizes such as [7, 10, 14], got {list(grids)}")
+    if width % heads:
+        raise ExitbenchError(f"heads: expected a divisor of width {width}, got {heads}")
+    if tokenizer not in TOKENIZERS:
+        raise ExitbenchError(f"tokenizer: expected one of {sorted(TOKENIZERS)}, got {tokenizer!r}")
+
+
+def build(checkpoint: str = "", **architecture: object) -> DVT:
+    """A DVT, with weights where `checkpoint` names them: a name in `benchmark/weights` or a safetensors file."""
+    model = DVT(**architecture)  # type: ignore[arg-type]
+    if checkpoint:
+        model.weights_hash = load_weights(model, checkpoint)
+    return model.eval()

@@ -1,0 +1,21 @@
+"""Exit when the largest softmax probability reaches the threshold (DVT section 3.5, SDN, MSDNet)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from benchmark.decide import ThresholdPolicy
+
+
+@dataclass(frozen=True)
+class Confidence(ThresholdPolicy):
+    """Stops at max softmax >= threshold, a probability; a threshold above 1 never stops."""
+
+    name = "confidence"
+    rising = True
+
+    def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (b, C) -> largest probability (b,)."""
+        return logits.softmax(-1).amax(-1), state

@@ -1,0 +1,184 @@
+"""The stopwatch: paired, interleaved rounds of full depth, early exit and a canary, which judge themselves."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from benchmark import bootstrap, verdict
+from benchmark.execute import run_early, run_full
+from benchmark.hardware import applied
+from benchmark.progress import track
+from benchmark.rounds import Clock, ClockName, Observations, Runs, one_pass, one_round, warm_up
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Hardware, Latency, Policy
+
+REAL_CLOCK = Clock()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop. Passes are whole: each sample is timed equally often.
+
+    The first `min_passes` are always finished; another is begun only if it fits into what is left of
+    `time_limit_s` seconds (warm-up included), so a limit too short for them is exceeded, and the record says so.
+    """
+
+    time_limit_s: float = 60.0
+    min_passes: int = 3  # a median of two is a mean, which one burst can move
+    max_passes: int = 200
+    half_width: float = 0.02  # relative, of what more rounds can still remove: bootstrap.repeat_half_width
+
+    def __post_init__(self) -> None:
+        if not self.time_limit_s > 0:
+            raise ExitbenchError(f"time_limit_s: expected seconds above 0, got {self.time_limit_s!r}")
+        if not 2 <= self.min_passes <= self.max_passes:
+            raise ExitbenchError(
+                f"min_passes, max_passes: expected 2 <= min <= max, got {self.min_passes} and {self.max_passes}"
+            )
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def stopwatch(
+    model: EarlyExitModel,
+    policy: Policy,
+    batches: Sequence[Batch],
+    hardware: Hardware,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    seed: int = 0,
+) -> Latency:
+    """Time a model with and without early exit, one sample at a time (scenario `single_stream`).
+
+    batches: collated batches of one sample, already on the device and in the dtype of `hardware`, as is the model.
+    Waits while another timed run of this user is under way on this host. Raises ExitbenchError on larger batches.
+    """
+    if any(len(batch) != 1 for batch in batches):
+        raise ExitbenchError(f"single_stream: expected batches of 1, got {sorted({len(b) for b in batches})}")
+    with applied(hardware), host_lock():
+        return measure(
+            partial(run_full, model),
+            partial(run_early, model, policy),
+            batches,
+            read=lambda answer: (int(answer[0].argmax(-1)), int(answer[1])),
+            clock=Clock(synchronise=_synchronise(hardware.device)),
+            headline="cpu" if hardware.device == "cpu" else "wall",
+            limits=limits,
+            seed=seed,
+        )
+
+
+def measure(
+    full: Callable[[Any], Any],
+    early: Callable[[Any], Any],
+    units: Sequence[Any],
+    *,
+    read: Callable[[Any], tuple[int, int]],
+    canary: Callable[[Any], Any] | None = None,
+    clock: Clock = REAL_CLOCK,
+    headline: ClockName = "cpu",
+    limits: Limits = DEFAULT_LIMITS,
+    seed: int = 0,
+) -> Latency:
+    """Time `early` against `full` on each unit, in rounds with a `canary` (another run of `full` unless given).
+
+    read: makes (prediction, exit depth) of what `early` returned; called once per unit, outside the timed windows.
+    headline: the clock `speedup`, the canary and the stop go by. Raises ExitbenchError without units.
+    """
+    if not units:
+        raise ExitbenchError("timing: expected at least one sample, got none")
+    started = clock.wall()
+    runs: Runs = (full, early, canary or full)
+    answers, warmup_rounds, capped = warm_up(runs, units, clock, headline, limits.time_limit_s / 4)
+    seen, stopped_by = _watch(runs, units, clock, headline, limits, started, seed)
+    answered = [read(answer) for answer in answers]
+    return Latency(
+        scenario="single_stream",
+        clock=headline,
+        n=len(units),
+        rounds=len(seen.sample_of),
+        warmup_rounds=warmup_rounds,
+        warmup_capped=capped,
+        **verdict.raw(seen),
+        **verdict.judged(seen, headline, seed),
+        **verdict.percentiles(seen, len(units)),
+        stopped_by=stopped_by,
+        predictions=[prediction for prediction, _ in answered],
+        exit_depths=[depth for _, depth in answered],
+    )
+
+
+def _watch(
+    runs: Runs, units: Sequence[Any], clock: Clock, headline: ClockName, limits: Limits, started: int, seed: int
+) -> tuple[Observations, str]:
+    """Whole passes until the interval is narrow enough, the time is up, or the passes are spent."""
+    seen, rng = Observations(), np.random.default_rng(seed)
+    with track((), "timing", total=limits.min_passes * len(units), unit="round") as bar:
+        for passes in range(1, limits.max_passes + 1):
+            pass_started = clock.wall()
+            for sample, order in one_pass(len(units), rng):
+                wall, cpu = one_round(runs, units[sample], order, clock)
+                seen.sample_of.append(sample)
+                seen.wall_ns.append(wall)
+                seen.cpu_ns.append(cpu)
+                bar.update()
+            if passes < limits.min_passes:
+                continue
+            if _narrow(seen, headline, limits.half_width, seed):
+                return seen, "interval"
+            now = clock.wall()
+            if (now - started) + (now - pass_started) > limits.time_limit_s * 1e9:
+                return seen, "time_limit"
+    return seen, "rounds"
+
+
+def _narrow(seen: Observations, headline: ClockName, half_width: float, seed: int) -> bool:
+    """Whether more rounds have little left to improve, in the speedup and in the canary.
+
+    It looks at widths alone, never at where the canary's interval lies: that would be stopping on a wanted answer.
+    """
+    full, early, canary = seen.tables(headline)
+    if bootstrap.ratio_of_totals(full, canary, seed, draws=500).width > verdict.CANARY_WIDTH:
+        return False
+    return bootstrap.repeat_half_width(full, early, seed) <= half_width
+
+
+def _synchronise(device: str) -> Callable[[], None]:
+    if device.startswith("cuda"):
+        return partial(torch.cuda.synchronize, device)
+    return REAL_CLOCK.synchronise
+
+
+@contextmanager
+def host_lock(folder: Path | None = None) -> Iterator[None]:
+    """One timed section at a time for this user on this host; a second one says that it waits, and waits.
+
+    folder: where the lock file lies; the system's temporary folder unless given.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # a container's user may have no name
+    path = (folder or Path(tempfile.gettempdir())) / f"exitbench-{user}.lock"
+    lock = FileLock(path, poll_interval=0.5)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logging.getLogger(__name__).warning("another timed run is under way on this machine; waiting for it")
+        lock.acquire()
+    except OSError as error:
+        raise ExitbenchError(f"cannot lock {path}: {error.strerror}; set TMPDIR to a writable folder") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,44 @@
+"""Trace once, replay for ever: a model run to full depth over samples, all exits' logits kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from benchmark.progress import track
+from benchmark.types import Batch, EarlyExitModel, Trace
+
+
+def order_by_size(samples: Sequence[Any]) -> list[int]:
+    """Positions from the longest text to the shortest, so that batches hold little padding; images keep their order."""
+    positions = list(range(len(samples)))
+    if samples and samples[0].kind == "text":
+        positions.sort(key=lambda i: -sum(map(len, samples[i].texts)))
+    return positions
+
+
+def full_depth(model: EarlyExitModel, batch: Batch) -> torch.Tensor:
+    """All exits' logits (b, E, C); keeps gradients where they are wanted."""
+    return torch.stack(list(model.exits(batch)), 1)
+
+
+@torch.inference_mode()
+def trace(
+    model: EarlyExitModel, samples: Sequence[Any], batch_size: int = 64, device: str = "cpu", description: str = "trace"
+) -> Trace:
+    """Run `samples` to full depth in batches; rows of the result are in the samples' order."""
+    positions = order_by_size(samples)
+    logits = torch.empty(len(samples), model.num_exits, model.num_classes)
+    lengths = torch.zeros(len(samples), dtype=torch.int64)
+    truncated = 0
+    starts = range(0, len(samples), batch_size)
+    for start in track(starts, description, unit="batch"):
+        rows = positions[start : start + batch_size]
+        batch = model.collate([samples[row] for row in rows])
+        logits[rows] = full_depth(model, batch.to(device)).float().cpu()
+        lengths[rows] = batch.lengths
+        truncated += batch.truncated
+    labels = torch.tensor([sample.label for sample in samples])
+    return Trace(logits, labels, lengths, truncated)

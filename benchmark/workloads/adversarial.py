@@ -1,0 +1,124 @@
+"""The workload that attacks: an objective, and for each kind of sample a search that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from benchmark import attack_cache, checks
+from benchmark.cache import cache_dir
+from benchmark.progress import track
+from benchmark.types import EarlyExitModel, ExitbenchError, Finished, Objective, Perturbed, Policy, Sample, Search
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Perturbs samples against this model under this policy, once: the result is cached (see `attack_cache`).
+
+    searches: by kind of sample, "text" and "image". chunk: samples attacked together; each finished chunk is kept,
+    so an interrupted attack goes on where it stopped. cache: the folder, null for `attacks` in the suite's cache.
+    """
+
+    name: str
+    objective: Objective
+    searches: Mapping[str, Search]
+    seed: int = 0
+    chunk: int = 64
+    cache: str | None = None
+    settings: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checks.whole_number("workload.seed", self.seed, 0)
+        checks.whole_number("workload.chunk", self.chunk, 1)
+        if not self.searches:
+            raise ExitbenchError("workload.searches: expected a search for at least one kind of sample, got none")
+        for kind, search in self.searches.items():
+            if search.kind != kind:
+                raise ExitbenchError(
+                    f"workload.searches.{kind}: expected a search for {kind}, got one for {search.kind}"
+                )
+        self.objective(torch.zeros(1, 2, 2), torch.ones(1, dtype=torch.long))  # its own checks, before anything runs
+        object.__setattr__(self, "searches", dict(self.searches))
+
+    def apply(self, model: EarlyExitModel, policy: Policy, samples: Sequence[Sample]) -> Perturbed:
+        """The attacked samples with their facts, from the cache where this very attack was made before."""
+        if not samples:
+            return Perturbed([])
+        search = self._search(samples)
+        settings = {
+            "objective": attack_cache.describe(self.objective),
+            "search": attack_cache.describe(search),
+            "seed": self.seed,
+            "chunk": self.chunk,
+        }
+        key = attack_cache.key_of(model, policy, samples, settings)
+        folder = Path(self.cache) if self.cache else cache_dir() / "attacks"
+        path = folder / f"{key}.json"
+        if (made := attack_cache.load(path, samples)) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / f"{key}.lock"):
+                made = attack_cache.load(path, samples) or self._attack(model, policy, search, samples, path)
+        return Perturbed(made.samples, made.facts, settings, made.from_cache)
+
+    def _search(self, samples: Sequence[Sample]) -> Search:
+        kinds = {sample.kind for sample in samples}
+        if len(kinds) != 1 or not kinds <= set(self.searches):
+            raise ExitbenchError(
+                f"workload.searches: expected samples of one kind out of {', '.join(self.searches)}, "
+                f"got {', '.join(sorted(kinds))}"
+            )
+        return self.searches[kinds.pop()]
+
+    def _attack(
+        self, model: EarlyExitModel, policy: Policy, search: Search, samples: Sequence[Sample], path: Path
+    ) -> Perturbed:
+        """Attack chunk by chunk, keeping each; the entry replaces the chunks when all are there."""
+        parts: list[Perturbed] = []
+        kept: list[Path] = []
+        with track(samples, f"attack {self.name}", total=len(samples), unit="sample") as bar:
+            told = _gain_lost_on(bar, model.num_exits)
+            for start in range(0, len(samples), self.chunk):
+                chunk = samples[start : start + self.chunk]
+                kept.append(path.with_name(f"{path.stem}.{start}.json"))
+                part = attack_cache.load(kept[-1], chunk)
+                if part is None:
+                    part = search.run(model, policy, self.objective, chunk, self.seed, told)
+                    attack_cache.save(kept[-1], part)
+                else:
+                    _tell_again(part, told)
+                parts.append(part)
+        made = _joined(parts)
+        attack_cache.save(path, made)
+        for chunk_path in kept:
+            attack_cache.forget(chunk_path)
+        return made
+
+
+def _joined(parts: Sequence[Perturbed]) -> Perturbed:
+    """Chunks in order as one."""
+    facts = {name: [value for part in parts for value in part.facts[name]] for name in parts[0].facts}
+    return Perturbed([sample for part in parts for sample in part.samples], facts)
+
+
+def _tell_again(part: Perturbed, told: Finished) -> None:
+    for before, after in zip(part.facts["depth_before"], part.facts["depth_after"], strict=True):
+        told(int(before), int(after))
+
+
+def _gain_lost_on(bar: Any, num_exits: int) -> Finished:
+    """Moves the bar by a sample and shows the share of the layer gain lost so far: (m′ − m) / (E − m)."""
+    done, before_sum, after_sum = 0, 0, 0
+
+    def told(depth_before: int, depth_after: int) -> None:
+        nonlocal done, before_sum, after_sum
+        done, before_sum, after_sum = done + 1, before_sum + depth_before, after_sum + depth_after
+        if (gain := num_exits * done - before_sum) > 0:
+            bar.set_postfix_str(f"gain lost {(after_sum - before_sum) / gain:.0%}", refresh=False)
+        bar.update()
+
+    return told
