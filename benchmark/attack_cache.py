@@ -48,8 +48,10 @@ def describe(thing: Any) -> dict[str, Any]:
         return describe(thing.func) | {"args": list(thing.args)} | thing.keywords
     if hasattr(thing, "__qualname__"):
         return {"is": f"{thing.__module__}.{thing.__qualname__}"}
-    arguments = dataclasses.asdict(thing) if dataclasses.is_dataclass(thing) else dict(vars(thing))
-    return describe(type(thing)) | arguments
+    names = (
+        [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else list(vars(thing))
+    )
+    return describe(type(thing)) | {name: getattr(thing, name) for name in names}
 
 
 def weights_hash(model: EarlyExitModel) -> str:

@@ -30,7 +30,7 @@ class Interval(NamedTuple):
         return self.hi - self.lo
 
 
-def ratio_of_totals(numerator: Floats, denominator: Floats, seed: int, draws: int = 2000) -> Interval:
+def ratio_of_totals(numerator: Floats, denominator: Floats, seed: int, draws: int = 1000) -> Interval:
     """Total over total of two paired tables (n, m), each sample first reduced to robust times; interval by samples.
 
     What a workload gains is total time over total time, as mac_speedup is mean MACs over mean MACs; a median of
@@ -64,7 +64,7 @@ def _tail(n: int) -> float:
     return NormalDist().cdf(-student * (n / freedom) ** 0.5)
 
 
-def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: int = 200) -> float:
+def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: int = 100) -> float:
     """Relative half-width of the 95% interval of `ratio_of_totals` if the *same* samples were timed again.
 
     This is the part of the uncertainty that more rounds remove; the part that comes from the choice of samples

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmark import metrics
@@ -20,7 +21,20 @@ from benchmark.files import whole_file
 from benchmark.record import Record
 from benchmark.types import ExitbenchError
 
-__all__ = ["COLUMNS", "CSV_COLUMNS", "frame", "read_csv", "render", "to_markdown", "validate", "where", "write"]
+__all__ = [
+    "COLUMNS",
+    "CSV_COLUMNS",
+    "ExitbenchError",
+    "frame",
+    "read_csv",
+    "render",
+    "to_csv",
+    "to_markdown",
+    "validate",
+    "where",
+    "whole_file",
+    "write",
+]  # ExitbenchError and whole_file are passed on to figures, which see no lower floor
 
 _DTYPES = {"text": "str", "number": "float64", "count": "Int64", "lists": "object", "object": "object"}
 
@@ -34,8 +48,9 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     said = rows(records)
     columns = {name: [one.get(name) for one in said] for name in COLUMNS}
     table = pd.DataFrame({name: _typed(values, COLUMNS[name]) for name, values in columns.items()})
-    ok = table[table["status"] == "ok"].sort_values(["accuracy", "gmacs_mean"], ascending=[False, True], kind="stable")
-    ranks = ok.groupby(COMPARABLE, dropna=False, sort=False).cumcount() + 1
+    ok = table[table["status"] == "ok"]
+    best_first = ok.iloc[np.lexsort((ok["gmacs_mean"], -ok["accuracy"]))]
+    ranks = best_first.groupby(COMPARABLE, dropna=False, sort=False).cumcount() + 1
     table["rank"] = ranks.reindex(table.index).astype("Int64")
     return table
 
@@ -60,7 +75,7 @@ def where(table: pd.DataFrame, expression: str) -> pd.DataFrame:
         raise ExitbenchError(f"where: cannot read {expression!r} ({reason}); columns: {', '.join(COLUMNS)}") from error
     if not isinstance(kept, pd.Series) or not pd.api.types.is_bool_dtype(kept):
         raise ExitbenchError(f"where: expected a condition such as \"model == 'dvt_fashion'\", got {expression!r}")
-    return table[kept.fillna(False).astype(bool)].reset_index(drop=True)
+    return table.loc[kept.fillna(False).astype(bool)].reset_index(drop=True)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -172,6 +187,7 @@ _MAIN = {
     "policy": ("policy", "{}"),
     "threshold": ("thresh", "{:.4g}"),
     "hardware": ("hw", "{}"),
+    "n": ("n", "{}"),
     "accuracy": ("acc", "{:.3f}"),
     "accuracy_full": ("full", "{:.3f}"),
     "gmacs_mean": ("GMACs", "{:.4f}"),
@@ -183,21 +199,18 @@ _MAIN = {
     "gain_lost": ("lost", "{:.0%}"),
     "status": ("status", "{}"),
 }
-_TEXTS = {name for name in _MAIN if COLUMNS[name] == "text"}
 
 
 def _tables(table: pd.DataFrame) -> Iterator[tuple[str, list[list[str]]]]:
-    """Title and text cells, header first, for each machine, dataset, scenario and number of samples."""
+    """Title and text cells, header first, for each machine, dataset and scenario."""
     head = [label for label, _ in _MAIN.values()]
     columns = [[_cell(value, spelling) for value in table[name]] for name, (_, spelling) in _MAIN.items()]
-    body = [list(line) for line in zip(*columns, strict=True)]
-    keys = ["fingerprint", "dataset", "scenario", "n"]
-    parts: dict[tuple, list[list[str]]] = {}
-    for key, line in zip(zip(*(table[name] for name in keys), strict=True), body, strict=True):
-        parts.setdefault(tuple("" if value is pd.NA else value for value in key), [head]).append(line)
-    for key in sorted(parts, key=str):
-        machine, dataset, scenario, n = key
-        yield f"{dataset}, {scenario}, {f'n = {n}, ' if n else ''}machine {machine}", parts[key]
+    groups = zip(table["fingerprint"], table["dataset"], table["scenario"], strict=True)
+    parts: dict[tuple[str, str, str], list[list[str]]] = {}
+    for group, *line in zip(groups, *columns, strict=True):
+        parts.setdefault(group, [head]).append(line)
+    for machine, dataset, scenario in sorted(parts):
+        yield f"{dataset}, {scenario}, machine {machine}", parts[machine, dataset, scenario]
 
 
 def _cell(value: object, spelling: str) -> str:
@@ -211,18 +224,21 @@ def render(table: pd.DataFrame) -> str:
 
     MAC×: speed-up in MACs. time×: measured, with its interval in the CSV. real: time× / MAC×. lost: gain_lost.
     """
-    lines: list[str] = []
+    blocks = []
     for title, cells in _tables(table):
-        cells = [[cell if len(cell) <= 16 else f"{cell[:15]}…" for cell in line] for line in cells]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += ["", title]
-        for line in cells:
-            padded = (
-                f"{cell:<{width}}" if name in _TEXTS else f"{cell:>{width}}"
-                for name, cell, width in zip(_MAIN, line, widths, strict=True)
-            )
-            lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines[1:]) if lines else "no records"
+        # Long names are cut as little as the width allows.
+        tries = (_align(cells, longest, gap) for longest, gap in ((24, 2), (24, 1), (16, 1), (12, 1), (8, 1)))
+        fitting = (text for text in tries if max(map(len, text.splitlines())) <= 120)
+        blocks.append(f"{title}\n{next(fitting, '') or _align(cells, 8, 1)}")
+    return "\n\n".join(blocks) or "no records"
+
+
+def _align(cells: list[list[str]], longest: int, gap: int) -> str:
+    cut = [[cell if len(cell) <= longest else f"{cell[: longest - 1]}…" for cell in line] for line in cells]
+    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+    sides = ["<" if COLUMNS[name] == "text" else ">" for name in _MAIN]
+    lines = ((f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)) for line in cut)
+    return "\n".join((" " * gap).join(line).rstrip() for line in lines)
 
 
 def to_markdown(table: pd.DataFrame) -> str:

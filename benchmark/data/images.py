@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -15,14 +13,9 @@ from torch import Tensor
 from benchmark import hub as hub_client
 from benchmark.assets import fetch
 from benchmark.cache import entry
-from benchmark.progress import track
-from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
+from benchmark.decoding import Split, decode_split, decode_table
+from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
-
-if TYPE_CHECKING:
-    from pyarrow import Table
-
-Split = tuple[Tensor, Tensor]  # pixels (N, C, H, W) uint8, labels (N,) int64
 
 
 class Images(Sequence[ImageSample]):
@@ -73,7 +66,7 @@ def load(
 
     def decode() -> dict[str, Split]:
         folder = fetch(asset)
-        return {split: _decode_split(folder, split, image, label) for split in ("train", "test")}
+        return {split: decode_split(folder, split, image, label) for split in ("train", "test")}
 
     return _dataset(name, version, class_names, calibration, seed, fingerprint, f"{asset}-{fingerprint[:12]}", decode)
 
@@ -97,7 +90,7 @@ def hub(
 
     def decode() -> dict[str, Split]:
         tables = {key: hub_client.table(path, subset, split, [image, label], revision) for key, split in splits.items()}
-        return {key: _decode_table(table, image, label) for key, table in tables.items()}
+        return {key: decode_table(table, image, label) for key, table in tables.items()}
 
     splits = {"train": train, "test": test}
     if Path(path).expanduser().is_dir():  # may change at any time, so it is decoded afresh
@@ -161,53 +154,3 @@ def _check_labels(name: str, split: str, labels: Tensor, num_classes: int) -> No
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
         raise ExitbenchError(f"{name}, {split}: expected labels in 0 … {num_classes - 1}, got {low} … {high}")
-
-
-def _decode_split(folder: Path, split: str, image: str, label: str) -> Split:
-    if (parquet := folder / f"{split}.parquet").exists():
-        import pyarrow.parquet
-
-        return _decode_table(pyarrow.parquet.read_table(parquet), image, label)
-    pixels = _read_idx(folder / f"{split}-images.gz", dimensions=3).unsqueeze(1)  # (N, 1, H, W)
-    return pixels, _read_idx(folder / f"{split}-labels.gz", dimensions=1).long()
-
-
-def _read_idx(path: Path, dimensions: int) -> Tensor:
-    """An IDX file of unsigned bytes: 0, 0, 8, the number of dimensions; then each as a big-endian uint32."""
-    raw = gzip.decompress(path.read_bytes())
-    shape = [int.from_bytes(raw[4 + 4 * d : 8 + 4 * d], "big") for d in range(dimensions)]
-    start, size = 4 + 4 * dimensions, int(torch.tensor(shape).prod())
-    header = bytes([0, 0, 8, dimensions])
-    expect(path.name, raw[:4] == header and len(raw) == start + size, "an IDX file of bytes", raw[:4])
-    return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=start).reshape(shape)
-
-
-def _decode_table(table: Table, image: str, label: str) -> Split:
-    """Encoded pictures (structs with `bytes`) and integer labels; all pictures must share size and channels."""
-    import numpy as np
-    from PIL import Image
-
-    for column in (image, label):
-        expect("column", column in table.column_names, f"one of {', '.join(table.column_names)}", column)
-    labels = torch.tensor(table.column(label).to_pylist(), dtype=torch.int64)
-    pixels = torch.empty(0, dtype=torch.uint8)
-    for row, encoded in enumerate(track(table.column(image).to_pylist(), "decoding images", unit="image")):
-        with Image.open(io.BytesIO(_encoded_bytes(encoded, image))) as picture:
-            array = np.array(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
-        channels_first = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)  # (C, H, W)
-        if row == 0:
-            pixels = torch.empty((len(labels), *channels_first.shape), dtype=torch.uint8)
-        if pixels.shape[1:] != channels_first.shape:
-            wanted, got = tuple(pixels.shape[1:]), tuple(channels_first.shape)
-            raise ExitbenchError(f"{image}, row {row}: expected (C, H, W) {wanted} as in row 0, got {got}")
-        pixels[row] = channels_first
-    return pixels, labels
-
-
-def _encoded_bytes(value: object, column: str) -> bytes:
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(content, bytes):
-        raise ExitbenchError(
-            f"{column}: expected encoded pictures, got {type(content).__name__}; name the image column"
-        )
-    return content

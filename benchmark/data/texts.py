@@ -29,7 +29,8 @@ def snippets(
     min_abs_mean: sentences nearer to 0 are left out. test, test_seed: the test split, cut once and for all from
     what is left. calibration, seed: cut from the rest. A sample's index is its sentence id in the source.
     """
-    expect("min_abs_mean", 0 < min_abs_mean <= 4, "more than 0, at most 4", min_abs_mean)
+    number = isinstance(min_abs_mean, int | float)
+    expect("min_abs_mean", number and 0 < min_abs_mean <= 4, "a number above 0, at most 4", min_abs_mean)
     rated = _read_snippets(fetch(asset) / "snippets.txt")
     kept = [TextSample(i, int(mean > 0), (text,)) for i, mean, text in rated if abs(mean) >= min_abs_mean]
     pool, tested = _cut(kept, test, test_seed, "test")

@@ -179,7 +179,7 @@ def ball(clean: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
 
     Bounds that float32 rounded outwards are moved one step inwards, so that the ball holds exactly.
     """
-    low, high = clean - epsilon, clean + epsilon
+    low, high = (clean.double() - epsilon).float(), (clean.double() + epsilon).float()
     low = torch.where(clean.double() - low.double() > epsilon, low.nextafter(clean), low)
     high = torch.where(high.double() - clean.double() > epsilon, high.nextafter(clean), high)
     return low.clamp(min=0), high.clamp(max=1)

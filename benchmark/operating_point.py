@@ -1,0 +1,105 @@
+"""Where on its accuracy–cost curve a rule is run: chosen on calibration data, from a trace, for all thresholds at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.decide import ThresholdPolicy, first_exit, signals
+from benchmark.types import ExitbenchError, Trace
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A chosen threshold and how it was chosen; accuracies are on the calibration split."""
+
+    threshold: float
+    chosen_by: str  # "calibration" or "given"
+    max_drop: float
+    calibration_n: int
+    calibration_accuracy: float
+    calibration_accuracy_full: float
+
+    def section(self) -> dict[str, Any]:
+        """As a record holds it; an infinite threshold, which is no threshold, as None."""
+        return {**asdict(self), "threshold": self.threshold if math.isfinite(self.threshold) else None}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a rule gives on a trace at K thresholds, each column (K,) float64."""
+
+    threshold: Tensor
+    accuracy: Tensor
+    macs: Tensor  # mean over samples
+    depth: Tensor  # mean over samples
+
+    def rows(self, at_most: int = 101) -> list[dict[str, float]]:
+        """Plain rows for a record, evenly thinned, from the cheapest to the dearest."""
+        order = torch.argsort(self.macs, stable=True)
+        keep = order[torch.linspace(0, len(order) - 1, min(at_most, len(order))).round().long()]
+        columns = [column[keep].tolist() for column in (self.threshold, self.accuracy, self.macs / 1e9, self.depth)]
+        names = ("threshold", "accuracy", "gmacs_mean", "mean_exit_depth")
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def thresholds(signal: Tensor, rising: bool, at_most: int = 1000) -> Tensor:
+    """Thresholds (K,) that part the signals (N, E) seen, from none stopping early to all: their quantiles and one end.
+
+    Each is one of the values seen, so that between two of them nothing changes (up to the thinning to `at_most`).
+    """
+    seen = torch.unique(signal[:, :-1].double())
+    if len(seen) > at_most:
+        seen = seen[torch.linspace(0, len(seen) - 1, at_most).round().long()]
+    away = math.inf if rising else -math.inf
+    beyond = torch.nextafter(seen[-1] if rising else seen[0], torch.tensor(away, dtype=torch.float64))
+    if not rising:  # a falling rule stops strictly below: the value just above each seen one
+        seen = torch.nextafter(seen, torch.tensor(math.inf, dtype=torch.float64))
+    return torch.cat([seen, beyond[None]]).unique()
+
+
+def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor) -> Curve:
+    """Replay a trace at thresholds `at` (K,); macs (N, E) cumulative."""
+    signal = signals(policy, trace.logits).double()  # (N, E)
+    right = (trace.logits.argmax(-1) == trace.labels[:, None]).double()  # (N, E)
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    for threshold in at.tolist():
+        stop = signal >= threshold if policy.rising else signal < threshold
+        depth = first_exit(stop)  # (N,)
+        chosen = (depth - 1)[:, None]
+        columns.append((right.gather(1, chosen).mean(), macs.gather(1, chosen).mean(), depth.double().mean()))
+    accuracy, mean_macs, depth = (torch.stack(column) for column in zip(*columns, strict=True))
+    return Curve(at, accuracy, mean_macs, depth)
+
+
+def choose(policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float) -> OperatingPoint:
+    """The cheapest threshold whose calibration accuracy is within `max_drop` of the last exit's.
+
+    Raises:
+        ExitbenchError: max_drop outside [0, 1].
+    """
+    if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 1:
+        raise ExitbenchError(f"policy.max_drop: expected a drop of accuracy in [0, 1], got {max_drop!r}")
+    full = _full_accuracy(trace)
+    found = curve(policy, trace, macs, thresholds(signals(policy, trace.logits), policy.rising))
+    # 1e-9: a drop of exactly max_drop is within it, whatever the rounding of the two means.
+    allowed = found.accuracy >= full - max_drop - 1e-9
+    best = int(torch.where(allowed, found.macs, math.inf).argmin())
+    return OperatingPoint(
+        float(found.threshold[best]), "calibration", max_drop, len(trace.labels), float(found.accuracy[best]), full
+    )
+
+
+def given(policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float) -> OperatingPoint:
+    """The policy's own threshold, with what it gives on the calibration split."""
+    found = curve(policy, trace, macs, torch.tensor([policy.threshold], dtype=torch.float64))
+    accuracy = float(found.accuracy[0])
+    return OperatingPoint(policy.threshold, "given", max_drop, len(trace.labels), accuracy, _full_accuracy(trace))
+
+
+def _full_accuracy(trace: Trace) -> float:
+    return float((trace.logits[:, -1].argmax(-1) == trace.labels).double().mean())

@@ -1,0 +1,164 @@
+"""The corridor: one combination of model, dataset, workload, policy and hardware, from samples to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark import metrics, operating_point
+from benchmark.audit import audit
+from benchmark.decide import ThresholdPolicy, replay
+from benchmark.hardware import applied, fingerprint, noise
+from benchmark.macs import cost, table
+from benchmark.provenance import provenance
+from benchmark.record import Record, utc_now
+from benchmark.timing import Limits, stopwatch
+from benchmark.trace_cache import traced
+from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Perturbed, Trace, Workload
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for beside its five choices.
+
+    limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch.
+    choose: pick the threshold on the calibration split instead of taking the policy's.
+    """
+
+    choose: bool
+    max_drop: float
+    limit: int = 0
+    seed: int = 0
+    batch_size: int = 64
+    timed: int = 256
+    scenario: str = "single_stream"
+
+    def __post_init__(self) -> None:
+        for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
+        if self.scenario != "single_stream":
+            raise ExitbenchError(f"scenario: expected single_stream, got {self.scenario!r}")
+
+
+def run(
+    model: Any,
+    dataset: Dataset,
+    workload: Workload,
+    policy: ThresholdPolicy,
+    hardware: Hardware,
+    settings: Settings,
+    limits: Limits,
+    **identity: Any,
+) -> Record:
+    """Measure one combination. identity: record_id, choices and config, which the record carries as they are."""
+    dtype = getattr(torch, hardware.dtype)
+    model = model.to(hardware.device, dtype).eval()
+    samples = take(dataset.test, settings.limit, settings.seed)
+    with applied(hardware):
+        clean = _trace(model, dataset.calibration, settings, hardware, "trace calibration")
+        macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
+        pick = operating_point.choose if settings.choose else operating_point.given
+        point = pick(policy, clean, macs, settings.max_drop)
+        policy = policy.at(point.threshold)
+        perturbed = workload.apply(model, policy, samples)
+        test = _trace(model, perturbed.samples, settings, hardware, f"trace {workload.name}")
+    macs = table(cost(model, test.lengths.tolist()), test.lengths)
+    depth = replay(policy, test.logits)
+    before = noise()
+    latency = _time(model, policy, perturbed.samples[: settings.timed], hardware, limits, settings.seed)
+    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions)
+    failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
+                                     f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
+    return Record(
+        status="failed" if failed else "unreliable" if latency.unreliable else "ok",
+        reasons=[*failed, *latency.unreliable],
+        created=utc_now(),
+        machine={**fingerprint(), "noise_before": before, "noise_after": noise()},
+        seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
+        provenance=provenance(weights_sha256=model.weights_hash, dataset_fingerprint=dataset.fingerprint),
+        data={
+            "n": len(samples),
+            "split": "test",
+            "limit": settings.limit or None,
+            "timed": latency.n,
+            "truncated": test.truncated,
+        },
+        operating_point=point.section(),
+        exits=_exits(test, macs),
+        results=_results(test, macs, depth),
+        curve=operating_point.curve(policy, test, macs, _grid(policy, clean)).rows(),
+        latency=asdict(latency),
+        attack=_attack(perturbed, depth, model.num_exits),
+        audit=seen.section(),
+        **identity,
+    )
+
+
+def take(samples: Sequence[Any], limit: int, seed: int) -> Sequence[Any]:
+    """The first `limit` of a seeded permutation, so that a larger limit holds the smaller one's samples."""
+    if not limit or limit >= len(samples):
+        return samples
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    return [samples[position] for position in order[:limit].tolist()]
+
+
+def _trace(model: Any, samples: Sequence[Any], settings: Settings, hardware: Hardware, description: str) -> Trace:
+    return traced(model, samples, settings.batch_size, hardware.device, hardware.dtype, description)
+
+
+def _grid(policy: ThresholdPolicy, clean: Trace) -> Tensor:
+    """Thresholds of the curve: those of the calibration split, so that clean and attacked curves share them."""
+    return operating_point.thresholds(operating_point.signals(policy, clean.logits), policy.rising, 200)
+
+
+def _time(
+    model: Any, policy: ThresholdPolicy, samples: Sequence[Any], hardware: Hardware, limits: Limits, seed: int
+) -> Latency:
+    dtype = getattr(torch, hardware.dtype)
+    batches = [model.collate([sample]).to(hardware.device, dtype) for sample in samples]
+    return stopwatch(model, policy, batches, hardware, limits=limits, seed=seed)
+
+
+def _exits(test: Trace, macs: Tensor) -> list[dict[str, Any]]:
+    """Every exit as if all samples left there."""
+    rows = []
+    for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
+        share = metrics.accuracy(test.logits[:, i].argmax(-1).numpy(), test.labels.numpy())
+        rows.append(
+            {"exit_depth": i + 1, "accuracy": share["value"], "accuracy_stderr": share["stderr"], "gmacs": gmacs}
+        )
+    return rows
+
+
+def _results(test: Trace, macs: Tensor, depth: Tensor) -> dict[str, Any]:
+    rows, labels = torch.arange(len(depth)), test.labels.numpy()
+    answers = test.logits[rows, depth - 1].argmax(-1).numpy()
+    spent, full = macs[rows, depth - 1].numpy(), macs[:, -1].numpy()
+    return {
+        "accuracy": metrics.accuracy(answers, labels),
+        "accuracy_full": metrics.accuracy(test.logits[:, -1].argmax(-1).numpy(), labels),
+        "exit_histogram": metrics.exit_histogram(depth.numpy(), test.logits.shape[1]),
+        "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
+        "gmacs_mean": float(spent.mean() / 1e9),
+        "gmacs_full": float(full.mean() / 1e9),
+        "mac_speedup": metrics.mac_speedup(spent, full),
+    }
+
+
+def _attack(perturbed: Perturbed, depth: Tensor, num_exits: int) -> dict[str, Any]:
+    """Settings and per-sample means of an attack's facts; empty for a workload that has none."""
+    if not perturbed.facts:
+        return {}
+    means = {f"{name}_mean": sum(column) / len(column) for name, column in perturbed.facts.items()}
+    return {
+        "settings": dict(perturbed.settings),
+        **means,
+        "share_full_depth": float((depth == num_exits).double().mean()),
+        "from_cache": perturbed.from_cache,
+    }

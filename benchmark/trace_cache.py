@@ -1,0 +1,56 @@
+"""Traces on disk: one per weights and inputs, however many rules, thresholds and machines follow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from benchmark.attack_cache import samples_hash, tokenizer_hash, weights_hash
+from benchmark.cache import cache_dir
+from benchmark.files import whole_file
+from benchmark.trace import trace
+from benchmark.types import EarlyExitModel, Trace
+
+TRACE_VERSION = 1  # raised whenever the same model and inputs would give another trace
+log = logging.getLogger(__name__)
+
+
+def traced(
+    model: EarlyExitModel, samples: Sequence[Any], batch_size: int, device: str, dtype: str, description: str
+) -> Trace:
+    """The trace of `samples`, from the cache where the same weights met the same inputs before."""
+    parts = {
+        "version": TRACE_VERSION,
+        "weights": weights_hash(model),
+        "exits": (model.num_exits, model.num_classes),
+        "tokenizer": tokenizer_hash(getattr(model, "tokenizer", None)),
+        "max_length": getattr(model, "max_length", None),
+        "samples": samples_hash(samples),
+        "device": device.partition(":")[0],
+        "dtype": dtype,
+    }
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    path = cache_dir() / "traces" / f"{key}.safetensors"
+    if path.exists():
+        try:
+            stored = load_file(path)
+            return Trace(stored["logits"], stored["labels"], stored["lengths"], int(stored["truncated"]))
+        except (SafetensorError, OSError, KeyError) as error:
+            log.warning("trace cache %s is damaged (%s) and is built again", path.name, error)
+    made = trace(model, samples, batch_size, device, description)
+    _store(made, path)
+    return made
+
+
+def _store(made: Trace, path: Any) -> None:
+    import torch
+
+    tensors = {"logits": made.logits, "labels": made.labels, "lengths": made.lengths}
+    with whole_file(path) as temporary:
+        save_file({**tensors, "truncated": torch.tensor(made.truncated)}, temporary)

@@ -1,0 +1,1 @@
+"""Figures: one script each, drawn from the leaderboard and records alone, in one style (`style.py`)."""

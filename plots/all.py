@@ -1,0 +1,52 @@
+"""All figures at once.
+
+python plots/all.py --leaderboard results/leaderboard.csv --out plots/out
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark import leaderboard, record
+from plots import accuracy_gmacs, exit_histogram, latency_accuracy, realized
+from plots.style import Draw, NothingToDraw, save
+
+FIGURES: dict[str, Draw] = {
+    "accuracy_gmacs": accuracy_gmacs.draw,
+    "exit_histogram": exit_histogram.draw,
+    "latency_accuracy": latency_accuracy.draw,
+    "realized": realized.draw,
+}
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def draw_all(
+    folders: Sequence[Path], out: Path, paper: bool = False, where: str = "", tell: Callable[[str], None] = _tell
+) -> list[Path]:
+    """Draw every figure from the records in some folders; returns the files written, PNG and PDF of each.
+
+    `tell` gets one line for each record left out and each figure skipped for lack of rows.
+    Raises ExitbenchError for a missing folder, a bad `where`, and an `out` that cannot be written.
+    """
+    records, problems = record.read_all(folders)
+    for problem in problems:
+        tell(f"left out: {problem}")
+    return draw_frame(leaderboard.where(leaderboard.frame(records), where), out, paper, tell)
+
+
+def draw_frame(frame: pd.DataFrame, out: Path, paper: bool = False, tell: Callable[[str], None] = _tell) -> list[Path]:
+    """The same from a leaderboard's frame."""
+    paths = []
+    for name, draw in FIGURES.items():
+        try:
+            paths += save(draw(frame, paper=paper), name, out, list(frame["record_id"]), paper)
+        except NothingToDraw as lack:
+            tell(f"{name} skipped: {lack}")
+    return paths

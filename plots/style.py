@@ -1,0 +1,154 @@
+"""One style for all figures: 84 mm wide, fonts of 7 points and more, colours that all eyes can tell apart.
+
+Figures are made and saved without pyplot and without a display. `paper` sets them in STIX, which sits well
+beside LaTeX's text and needs no LaTeX.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from benchmark.leaderboard import ExitbenchError, whole_file
+
+COLUMN_MM = 84
+# Okabe and Ito's palette, black and its palest yellow left out; grey is kept for what is not reliable.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#9A9A9A"
+INK = "#333333"
+
+_LOOK: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.columnspacing": 1.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.5,
+    "errorbar.capsize": 1.5,
+    "pdf.fonttype": 42,  # letters stay letters: searchable, and accepted by publishers
+}
+_PAPER: dict[str, Any] = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 8.5} | dict.fromkeys(
+    ("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8
+)
+
+
+class NothingToDraw(ExitbenchError):
+    """The frame lacks the rows a figure is about; the message says which."""
+
+
+class Draw(Protocol):
+    """A figure's one function."""
+
+    def __call__(self, frame: pd.DataFrame, *, paper: bool = False) -> Figure: ...
+
+
+@contextmanager
+def look(paper: bool = False) -> Iterator[None]:
+    """The style, for the length of a block; the surroundings' settings come back after it."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK | (_PAPER if paper else {}))
+        yield
+
+
+def styled(draw: Callable[[pd.DataFrame], Figure]) -> Draw:
+    """Let `draw(frame)` work under the style, and take `paper`."""
+
+    @functools.wraps(draw)
+    def inside(frame: pd.DataFrame, *, paper: bool = False) -> Figure:
+        with look(paper):
+            return draw(frame)
+
+    return inside
+
+
+def panels(count: int, height_mm: float, extra_mm: float = 12, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure one column wide with `count` panels under each other, each height_mm high, and room for a legend."""
+    figure = Figure(figsize=(COLUMN_MM / 25.4, (count * height_mm + extra_mm) / 25.4), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, hspace=0.04)  # type: ignore[union-attr]
+    grid = figure.subplots(count, 1, squeeze=False, sharex=sharex)
+    return figure, list(grid[:, 0])
+
+
+def legend(figure: Figure, handles: Sequence[Any], columns: int = 2) -> None:
+    """A legend above all panels, where no data can be."""
+    figure.legend(handles=list(handles), loc="outside upper left", ncols=columns, borderaxespad=0.2)
+
+
+def key(label: str, colour: str = INK, marker: str = "", line: str = "", hollow: bool = False) -> Line2D:
+    """A legend entry; `hollow` is how attacked samples are drawn everywhere."""
+    face = "white" if hollow else colour
+    return Line2D([], [], color=colour, marker=marker, linestyle=line, markerfacecolor=face, label=label)
+
+
+def colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each name, the same for the same set of names; both repeat after 42."""
+    ordered = sorted(set(names))
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(ordered)}
+
+
+def log_axis(axis: Axis, low: float, high: float) -> None:
+    """Make an axis logarithmic, ticks at 1, 2, 5 and printed as plain numbers."""
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")  # type: ignore[attr-defined]
+    decades = math.log10(high / low) if low > 0 else 1
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def percent(axis: Axis) -> None:
+    """Print an axis of fractions in per cent, its unit in the label."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}"))
+
+
+def some(frame: pd.DataFrame, mask: pd.Series, wanted: str) -> pd.DataFrame:
+    """The rows of a mask; NothingToDraw, naming what was wanted, where there are none."""
+    rows = frame.loc[mask]
+    if rows.empty:
+        raise NothingToDraw(f"needs {wanted}")
+    return rows
+
+
+def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper: bool = False) -> list[Path]:
+    """Write `<out>/<name>.png` (300 dpi) and `.pdf`, each whole, with the record ids in their metadata."""
+    ids = "records: " + ", ".join(record_ids)
+    metadata = {
+        "png": {"Title": name, "Description": ids, "Software": "exitbench"},
+        "pdf": {"Title": name, "Subject": ids, "Creator": "exitbench", "CreationDate": None},
+    }
+    paths = []
+    for kind, facts in metadata.items():
+        path = out / f"{name}.{kind}"
+        with look(paper), whole_file(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=300, metadata=facts)
+        paths.append(path)
+    return paths
