@@ -20,7 +20,7 @@ CLOSED = "http://127.0.0.1:9/simple/"  # nothing listens on the discard port
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from benchmark import assets
 from benchmark.assets import Asset
 from benchmark.data import images
-from benchmark.types import Dataset, ExitbenchError
+from benchmark.types import ExitbenchError
 
 GENERATOR = np.random.default_rng(0)
 SPLITS = {  # (pixels, labels)
@@ -75,7 +75,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return served
 
 
-def load(**overrides: Any) -> Dataset:
+def load(**overrides: Any) -> Any:
     return images.load(
         **{"name": "tiny", "version": 1, "asset": "tiny", "class_names": NAMES, "calibration": 10, **overrides}
     )

@@ -33,7 +33,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def load_snippets(content: str, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> Dataset:
+def load_snippets(content: str, monkeypatch: pytest.MonkeyPatch, **overrides: Any) -> Any:
     monkeypatch.setitem(assets.ASSETS, "tiny", Asset("tiny", (Text(content),)))
     fixed = {"name": "tiny", "version": 1, "asset": "tiny", "class_names": NAMES, "min_abs_mean": 0.5}
     return texts.snippets(**{**fixed, "test": 10, "test_seed": 0, "calibration": 5, **overrides})
@@ -44,7 +44,7 @@ def lines(count: int = 60) -> str:
     return "\r\n".join(f"{i + 1}\t{mean}\t sentence\u2028number {i // 2}  " for i, mean in enumerate(means))
 
 
-def splits_overlap(data: Dataset) -> bool:
+def splits_overlap(data: Any) -> bool:
     seen = [{sample.texts for sample in split} for split in (data.train, data.calibration, data.test)]
     return any(seen[a] & seen[b] for a, b in ((0, 1), (0, 2), (1, 2)))
 
@@ -106,7 +106,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(folder)
 
 
-def load_local(path: str, **overrides: Any) -> Dataset:
+def load_local(path: str, **overrides: Any) -> Any:
     fixed = {"name": "pairs", "version": 1, "path": path, "columns": ["one", "two"], "class_names": NAMES}
     return texts.hub(**{**fixed, "calibration": 5, **overrides})
 
