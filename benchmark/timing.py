@@ -31,12 +31,12 @@ REAL_CLOCK = Clock()
 class Limits:
     """When to stop. Passes are whole: each sample is timed equally often.
 
-    The first `min_passes` are always finished; another is begun only if it fits into what is left of
-    `time_limit_s` seconds (warm-up included), so a limit too short for them is exceeded, and the record says so.
+    Two are always finished; another is begun only if it fits into what is left of `time_limit_s` seconds (warm-up
+    included), so a limit too short for two is exceeded, and the record says that it was the limit that stopped it.
     """
 
     time_limit_s: float = 60.0
-    min_passes: int = 3  # a median of two is a mean, which one burst can move
+    min_passes: int = 3  # before the interval may stop it: a median of two is a mean, which one burst can move
     max_passes: int = 200
     half_width: float = 0.02  # relative, of what more rounds can still remove: bootstrap.repeat_half_width
 
@@ -135,12 +135,10 @@ def _watch(
                 seen.wall_ns.append(wall)
                 seen.cpu_ns.append(cpu)
                 bar.update()
-            if passes < limits.min_passes:
-                continue
-            if _narrow(seen, headline, limits.half_width, seed):
+            if passes >= limits.min_passes and _narrow(seen, headline, limits.half_width, seed):
                 return seen, "interval"
             now = clock.wall()
-            if (now - started) + (now - pass_started) > limits.time_limit_s * 1e9:
+            if passes >= 2 and (now - started) + (now - pass_started) > limits.time_limit_s * 1e9:
                 return seen, "time_limit"
     return seen, "rounds"
 

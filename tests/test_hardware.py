@@ -104,6 +104,15 @@ def test_noise_gives_fractions():
     assert facts["governor"]
 
 
+def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    hardware.wait_asleep()
+    assert noise(0.01)["omp_wait_policy"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    hardware.wait_asleep()
+    assert noise(0.01)["omp_wait_policy"] == "PASSIVE"
+
+
 def test_the_facts_come_without_torch():
     code = (
         "import sys; from benchmark import hardware as h; h.fingerprint(); h.noise(0.01); print('torch' in sys.modules)"
