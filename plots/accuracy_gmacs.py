@@ -18,46 +18,42 @@ from plots.command import figure_main
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with accuracy and gmacs_mean; `curve` and `exits` are drawn where the frame carries them."""
-    rows = style.some(frame, frame["accuracy"].notna() & frame["gmacs_mean"].notna(), "rows with accuracy and GMACs")
-    datasets = sorted(set(rows["dataset"]))
+    rows = _distinct(style.rows_with(frame, "accuracy", "gmacs_mean"))
+    datasets = style.groups(rows, "dataset")
     figure, axes = style.panels(len(datasets), height_mm=50, extra_mm=16)
-    looks = style.colours(rows["model"])
-    for axis, dataset in zip(axes, datasets, strict=True):
-        _panel(axis, rows[rows["dataset"] == dataset], looks)
+    looks = style.colours(row["model"] for row in rows)
+    for axis, ((dataset,), group) in zip(axes, datasets.items(), strict=True):
+        _panel(axis, group, looks)
         axis.set(title=dataset, ylabel="Accuracy (%)")
     axes[-1].set_xlabel("Compute (GMACs per sample)")
-    models = [style.key(model, colour, marker) for model, (colour, marker) in looks.items()]
-    style.legend(figure, [*models, *_roles(rows)])
+    keys = [style.key(model, colour, marker) for model, (colour, marker) in looks.items()]
+    if any(row["curve"] for row in rows):
+        keys += [style.key("budget curve", line="-"), style.key("one exit for all", marker=".", line=":")]
+    keys.append(style.key("operating point, clean", marker="o"))
+    style.legend(figure, keys + style.shared_keys(rows, "operating point, attacked"))
     return figure
 
 
-def _roles(rows: pd.DataFrame) -> list:
-    roles = [style.key("budget curve", line="-"), style.key("one exit for all", marker=".", line=":")]
-    roles.append(style.key("operating point, clean", marker="o"))
-    if (rows["workload"] != "clean").any():
-        roles.append(style.key("operating point, attacked", marker="o", hollow=True))
-    if (rows["status"] != "ok").any():
-        roles.append(style.key("unreliable", style.GREY, marker="o"))
-    return roles
+def _distinct(rows: list[style.Row]) -> list[style.Row]:
+    """One row per point: the clock does not move it, so profiles share it, and one `ok` row makes it good."""
+    ok_first = sorted(rows, key=lambda row: row["status"] != "ok")
+    points = style.groups(ok_first, "model", "dataset", "policy", "workload", "threshold", "gmacs_mean", "accuracy")
+    return [same[0] for same in points.values()]
 
 
-def _panel(axis: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
-    clean = rows[rows["workload"] == "clean"]
-    for (model, _), same in clean.groupby(["model", "policy"]):
-        # Profiles share their curve: it comes from the trace, not from the clock.
-        _curves(axis, same["curve"].iloc[0], same["exits"].iloc[0], looks[str(model)][0])
-    for row in rows.drop_duplicates(["model", "policy", "workload", "threshold", "accuracy", "status"]).itertuples():
-        colour, marker = looks[str(row.model)]
-        colour = colour if row.status == "ok" else style.GREY
-        face = colour if row.workload == "clean" else "white"
-        axis.errorbar(
-            [row.gmacs_mean],
-            [row.accuracy],
-            yerr=None if pd.isna(row.accuracy_stderr) else [row.accuracy_stderr],
-            **{"fmt": marker, "color": colour, "markerfacecolor": face, "elinewidth": 0.7, "zorder": 4},
-        )
-    low, high = axis.get_xlim()
-    style.log_axis(axis.xaxis, max(low, rows["gmacs_mean"].min() / 4), high)
+def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]]) -> None:
+    clean = [row for row in rows if row["workload"] == "clean"]
+    for (model, _), same in style.groups(clean, "model", "policy").items():
+        _curves(axis, same[0]["curve"], same[0]["exits"], looks[model][0])
+    for row in rows:
+        colour, marker = looks[row["model"]]
+        colour = style.shade(row, colour)
+        face = colour if row["workload"] == "clean" else "white"
+        marks = {"fmt": marker, "color": colour, "markerfacecolor": face, "elinewidth": 0.7}
+        error = [row["accuracy_stderr"] or 0]
+        axis.errorbar([row["gmacs_mean"]], [row["accuracy"]], error, zorder=4, **marks)
+    costs = [row["gmacs_mean"] for row in rows] + [point["gmacs"] for row in clean for point in row["exits"]]
+    style.log_axis(axis.xaxis, min(costs), max(costs))
     style.percent(axis.yaxis)
 
 

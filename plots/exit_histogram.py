@@ -7,6 +7,8 @@ One panel per model, dataset and policy; one row of each workload is drawn, as h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,43 +24,41 @@ MOST_PANELS = 8
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with an exit_histogram; `ok` rows are preferred to `unreliable` ones."""
-    rows = style.some(frame, frame["exit_histogram"].map(bool) & frame["mean_exit_depth"].notna(), "exit histograms")
-    rows = rows.assign(other=rows["status"] != "ok").sort_values("other", kind="stable")
-    groups = list(rows.groupby(["model", "dataset", "policy"]))[:MOST_PANELS]
-    figure, axes = style.panels(len(groups), height_mm=38)
-    looks = _colours(rows["workload"])
-    for axis, ((model, dataset, policy), group) in zip(axes, groups, strict=True):
-        _panel(axis, group.drop_duplicates("workload"), looks)
-        axis.set_title(f"{model}, {dataset}, {policy}", pad=9)
+    rows = sorted(style.rows_with(frame, "exit_histogram"), key=lambda row: row["status"] != "ok")
+    shown = sorted(style.groups(rows, "model", "dataset", "policy").items())[:MOST_PANELS]
+    figure, axes = style.panels(len(shown), height_mm=38)
+    looks = _colours([row["workload"] for row in rows])
+    for axis, (names, group) in zip(axes, shown, strict=True):
+        _panel(axis, {row["workload"]: row for row in reversed(group)}, looks)
+        axis.set_title(", ".join(names), pad=9)
         axis.set_ylabel("Samples (%)")
     axes[-1].set_xlabel("Exit depth (exits computed)")
-    handles: list = [Patch(facecolor=colour, label=workload) for workload, colour in looks.items()]
-    handles.append(style.key("mean depth", marker="v"))
-    style.legend(figure, handles, columns=min(4, len(handles)))
+    keys: list = [Patch(facecolor=colour, label=workload) for workload, colour in looks.items()]
+    keys.append(style.key("mean depth", marker="v"))
+    style.legend(figure, keys, columns=min(4, len(keys)))
     return figure
 
 
-def _colours(workloads: pd.Series) -> dict[str, str]:
+def _colours(workloads: Iterable[str]) -> dict[str, str]:
     """Clean first and blue; the attacks in the palette's other colours."""
-    names = sorted(set(workloads), key=lambda name: (name != "clean", name))
-    return {name: style.COLOURS[i % len(style.COLOURS)] for i, name in enumerate(names)}
+    names = sorted(set(workloads) | {"clean"}, key=lambda name: (name != "clean", name))
+    colours = {name: style.COLOURS[i % len(style.COLOURS)] for i, name in enumerate(names)}
+    return {name: colour for name, colour in colours.items() if name in set(workloads)}
 
 
-def _panel(axis: Axes, rows: pd.DataFrame, looks: dict[str, str]) -> None:
-    shown = [name for name in looks if name in set(rows["workload"])]
+def _panel(axis: Axes, rows: dict[str, style.Row], looks: dict[str, str]) -> None:
+    shown = [name for name in looks if name in rows]
     width = 0.8 / len(shown)
-    by_workload = rows.set_index("workload")
     for position, workload in enumerate(shown):
-        row = by_workload.loc[workload]
-        histogram, offset = row["exit_histogram"], (position - (len(shown) - 1) / 2) * width
-        colour = looks[workload] if row["status"] == "ok" else style.GREY
+        row, offset = rows[workload], (position - (len(shown) - 1) / 2) * width
+        histogram, mean = row["exit_histogram"], row["mean_exit_depth"]
         places = [depth + offset for depth in range(1, len(histogram) + 1)]
-        axis.bar(places, [count / sum(histogram) for count in histogram], width * 0.92, color=colour)
-        # Above the panel, where no bar can hide it.
-        marks = {"marker": "v", "color": colour, "clip_on": False, "transform": axis.get_xaxis_transform()}
-        axis.plot([row["mean_exit_depth"]], [1.04], linestyle="", **marks)
-        axis.axvline(row["mean_exit_depth"], color=colour, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
-    axis.set_xlim(0.4, max(map(len, rows["exit_histogram"])) + 0.6)
+        axis.bar(places, [count / sum(histogram) for count in histogram], width * 0.92, color=looks[workload])
+        # The mark stands above the panel, where no bar can hide it.
+        above = axis.get_xaxis_transform()
+        axis.plot([mean], [1.04], "v", color=looks[workload], clip_on=False, transform=above)
+        axis.axvline(mean, color=looks[workload], linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
+    axis.set_xlim(0.4, max(len(row["exit_histogram"]) for row in rows.values()) + 0.6)
     axis.set_ylim(0, 1)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     axis.grid(visible=False, axis="x")

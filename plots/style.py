@@ -19,9 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.leaderboard import ExitbenchError, whole_file
+
+Row = dict[str, Any]
 
 COLUMN_MM = 84
 # Okabe and Ito's palette, black and its palest yellow left out; grey is kept for what is not reliable.
@@ -76,7 +78,7 @@ def look(paper: bool = False) -> Iterator[None]:
     """The style, for the length of a block; the surroundings' settings come back after it."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_LOOK | (_PAPER if paper else {}))
+        matplotlib.rcParams.update(_LOOK | (_PAPER if paper else {}))  # pyright: ignore
         yield
 
 
@@ -99,6 +101,13 @@ def panels(count: int, height_mm: float, extra_mm: float = 12, sharex: bool = Fa
     return figure, list(grid[:, 0])
 
 
+def height_ratios(axes: Sequence[Axes], heights: Sequence[float]) -> None:
+    """Share a figure's height among its panels."""
+    place = axes[0].get_subplotspec()
+    if place is not None:
+        place.get_gridspec().set_height_ratios(list(heights))
+
+
 def legend(figure: Figure, handles: Sequence[Any], columns: int = 2) -> None:
     """A legend above all panels, where no data can be."""
     figure.legend(handles=list(handles), loc="outside upper left", ncols=columns, borderaxespad=0.2)
@@ -107,7 +116,8 @@ def legend(figure: Figure, handles: Sequence[Any], columns: int = 2) -> None:
 def key(label: str, colour: str = INK, marker: str = "", line: str = "", hollow: bool = False) -> Line2D:
     """A legend entry; `hollow` is how attacked samples are drawn everywhere."""
     face = "white" if hollow else colour
-    return Line2D([], [], color=colour, marker=marker, linestyle=line, markerfacecolor=face, label=label)
+    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": face}
+    return Line2D([], [], label=label, **look)
 
 
 def colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -117,12 +127,15 @@ def colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def log_axis(axis: Axis, low: float, high: float) -> None:
-    """Make an axis logarithmic, ticks at 1, 2, 5 and printed as plain numbers."""
+    """Make an axis logarithmic, a little wider than low … high, its ticks printed as plain numbers."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")  # type: ignore[attr-defined]
-    decades = math.log10(high / low) if low > 0 else 1
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,)))
+    low, high = low / (high / low) ** 0.06 / 1.03, high * (high / low) ** 0.06 * 1.03
+    getattr(axis.axes, f"set_{axis.axis_name}lim")(low, high)  # type: ignore[attr-defined]
+    decades = math.log10(high / low)
+    steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=99))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def percent(axis: Axis) -> None:
@@ -130,12 +143,38 @@ def percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}"))
 
 
-def some(frame: pd.DataFrame, mask: pd.Series, wanted: str) -> pd.DataFrame:
-    """The rows of a mask; NothingToDraw, naming what was wanted, where there are none."""
-    rows = frame.loc[mask]
-    if rows.empty:
-        raise NothingToDraw(f"needs {wanted}")
+def rows_with(frame: pd.DataFrame, *needed: str) -> list[Row]:
+    """The rows of a frame in which all the needed columns hold something, as dicts with None for what is absent.
+
+    Raises NothingToDraw, naming the columns, where there are none.
+    """
+    rows = [
+        {name: None if not isinstance(value, list) and pd.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    rows = [row for row in rows if all(row[name] is not None for name in needed)]
+    if not rows:
+        raise NothingToDraw(f"needs rows with {' and '.join(needed)}")
     return rows
+
+
+def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of some columns, in the order of their first appearance."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in names), []).append(row)
+    return found
+
+
+def shade(row: Row, colour: str) -> str:
+    """The colour of a row: grey where it is not to be relied on."""
+    return colour if row["status"] == "ok" else GREY
+
+
+def shared_keys(rows: Iterable[Row], attacked: str = "attacked") -> list[Line2D]:
+    """The legend entries for hollow and grey marks, where the rows have such."""
+    keys = [key(attacked, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []
+    return keys + ([key("unreliable", GREY, "o")] if any(row["status"] != "ok" for row in rows) else [])
 
 
 def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper: bool = False) -> list[Path]:

@@ -122,7 +122,7 @@ class Transformer(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)  # 0.02 is too small for narrow networks: they learn late
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(self.head.weight, std=0.02)

@@ -1,0 +1,128 @@
+"""Every figure is drawn from small frames, holds what it should, and hides nothing behind its legend."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from make_records import make_failed, make_record, make_sweep
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from benchmark import leaderboard, record
+from benchmark.types import ExitbenchError
+from plots import style
+from plots.all import FIGURES, draw_all, draw_frame
+
+PLOTS = Path(style.__file__).parent
+
+FRAMES = {
+    "sweep": lambda: [*make_sweep(), make_failed(hardware="cuda"), make_record(hardware="cpu_4t", status="unreliable")],
+    "single": lambda: [make_record()],
+    "attacked only": lambda: [make_record(workload="same", status="unreliable")],
+    "bare": lambda: [make_record(curve=[])],
+    "many": lambda: [make_record(m, p, h, policy=f"rule{i}") for m in ("dvt_fashion", "minilm_exits")
+                     for p in ("clean", "same", "random") for h in ("cpu_1t", "cuda") for i in range(9)],
+}  # fmt: skip
+
+
+def drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas.get_renderer()
+
+
+@pytest.mark.parametrize("paper", [False, True])
+@pytest.mark.parametrize("records", FRAMES)
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_fit_a_column_with_units_and_free_legends(name, records, paper):
+    figure = FIGURES[name](leaderboard.frame(FRAMES[records]()), paper=paper)
+    renderer = drawn(figure)
+    assert figure.get_figwidth() * 25.4 == pytest.approx(84)
+    for axis in figure.axes:
+        assert not figure.legends[0].get_window_extent(renderer).overlaps(axis.get_window_extent(renderer))
+        assert axis.get_ylabel() or axis.get_yticklabels()
+    assert "(" in figure.axes[-1].get_xlabel()
+    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()]
+    assert min(text.get_fontsize() for text in texts) >= 7
+    for text in (text for text in texts if text.get_visible() and text.axes):
+        left, right = text.get_window_extent(renderer).intervalx
+        assert left >= -1
+        assert right <= figure.bbox.width + 1
+
+
+def colours_of(figure):
+    return {line.get_color() for axis in figure.axes for line in axis.get_lines()}
+
+
+def test_unreliable_rows_are_grey_where_the_clock_speaks():
+    for name in ("latency_accuracy", "realized"):
+        draw = FIGURES[name]
+        assert style.GREY not in colours_of(draw(leaderboard.frame([make_record()])))
+        assert style.GREY in colours_of(draw(leaderboard.frame([make_record(status="unreliable")])))
+
+
+def test_an_ok_profile_makes_the_accuracy_point_good():
+    shaky, sound = make_record(status="unreliable", hardware="cpu_2t"), make_record()
+    draw = FIGURES["accuracy_gmacs"]
+    assert style.GREY in colours_of(draw(leaderboard.frame([shaky])))
+    assert style.GREY not in colours_of(draw(leaderboard.frame([shaky, sound])))
+
+
+def test_histogram_bars_are_shares():
+    figure = FIGURES["exit_histogram"](leaderboard.frame(make_sweep()))
+    for axis in figure.axes:
+        bars = [sum(bar.get_height() for bar in group) for group in axis.containers]
+        assert bars == pytest.approx([1, 1])
+
+
+def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
+    told = []
+    frame = leaderboard.frame([make_record(latency={})])
+    paths = draw_frame(frame, tmp_path, tell=told.append)
+    assert [path.name for path in paths] == [
+        f"{name}.{kind}" for name in ("accuracy_gmacs", "exit_histogram") for kind in ("png", "pdf")
+    ]
+    assert told == [
+        "latency_accuracy skipped: needs rows with latency_ms_p50 and accuracy",
+        "realized skipped: needs rows with speedup and mac_speedup",
+    ]
+    assert draw_frame(leaderboard.frame([make_failed()]), tmp_path, tell=told.append) == []
+    assert draw_frame(leaderboard.frame([]), tmp_path, tell=told.append) == []
+
+
+def test_draw_all_names_records_in_the_files_and_problems_aloud(tmp_path):
+    folder, out, told = tmp_path / "records", tmp_path / "out", []
+    one = make_record()
+    record.write(one, folder)
+    (folder / "foreign.json").write_text("{}")
+    paths = draw_all([folder], out, tell=told.append)
+    assert len(paths) == 2 * len(FIGURES)
+    assert sorted(out.iterdir()) == sorted(paths)
+    assert all(one.record_id.encode() in path.read_bytes() for path in paths if path.suffix == ".png")
+    assert len(told) == 1
+    assert "foreign.json" in told[0]
+    with pytest.raises(ExitbenchError, match="where"):
+        draw_all([folder], out, where="nonsense ==")
+
+
+def test_files_are_the_same_when_drawn_again(tmp_path):
+    frame = leaderboard.frame([make_record()])
+    first = [path.read_bytes() for path in draw_frame(frame, tmp_path / "a")]
+    assert first == [path.read_bytes() for path in draw_frame(frame, tmp_path / "b")]
+
+
+def test_a_script_draws_from_a_leaderboard_file(tmp_path):
+    for one in make_sweep():
+        record.write(one, tmp_path / "records")
+    csv, _ = leaderboard.write(leaderboard.frame(make_sweep()), tmp_path / "leaderboard.csv")
+    script = [sys.executable, str(PLOTS / "accuracy_gmacs.py"), "--out", str(tmp_path / "out"), "--leaderboard"]
+    done = subprocess.run([*script, str(csv)], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [str(tmp_path / "out" / f"accuracy_gmacs.{kind}") for kind in ("png", "pdf")]
+    missing = subprocess.run([*script, str(tmp_path / "none.csv")], check=False, capture_output=True, text=True)
+    assert missing.returncode == 2
+    assert missing.stderr.count("\n") == 1
+
+
+def test_every_script_is_among_all_figures():
+    helpers = {"__init__", "all", "command", "style"}
+    assert {path.stem for path in PLOTS.glob("*.py")} - helpers == set(FIGURES)
