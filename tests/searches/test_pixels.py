@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from benchmark import decide, forward, objectives
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.patience import Patience
 from benchmark.searches.pixels import PixelSearch, ball
 from benchmark.types import EarlyExitModel, ExitbenchError, ImageSample, Objective, Perturbed, Policy
 
@@ -85,13 +86,15 @@ def test_facts_are_true_and_never_shallower(direction: str):
     assert {len(column) for column in made.facts.values()} == {24}
 
 
-def test_same_goes_deeper_than_clean_and_than_random():
-    samples = pictures(24)
-    mean = {
-        direction: sum(PixelSearch(direction=direction).run(MODEL, POLICY, objectives.same, samples, 0).facts["depth_after"])
+@pytest.mark.parametrize(
+    ("policy", "objective"), [(Patience(1), objectives.same), (POLICY, objectives.uniform)], ids=["same", "uniform"]
+)
+def test_the_gradient_goes_deeper_than_random_steps(policy: Policy, objective: Objective):
+    guided, blind = (
+        PixelSearch(epsilon=0.1, step=0.01, direction=direction).run(MODEL, policy, objective, pictures(24), 0).facts
         for direction in ("gradient", "random")
-    }
-    assert mean["gradient"] > mean["random"] >= sum(depths(samples))
+    )
+    assert sum(guided["depth_after"]) > sum(blind["depth_after"]) >= sum(blind["depth_before"])
 
 
 def test_samples_at_full_depth_cost_one_forward_and_stay():
