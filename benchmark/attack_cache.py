@@ -107,7 +107,7 @@ def save(path: Path, made: Perturbed) -> None:
         temporary.write_text(json.dumps({"sha256": _sha256(body), "body": body}), encoding="utf-8")
 
 
-def load(path: Path, clean: Sequence[Sample]) -> Perturbed | None:
+def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | None:
     """The entry made from `clean` samples, None where there is none or where it is damaged (one warning line)."""
     if not path.exists():
         return None
@@ -118,7 +118,8 @@ def load(path: Path, clean: Sequence[Sample]) -> Perturbed | None:
             raise ValueError("its content does not match its hash")
         return Perturbed(_rebuilt(path, body, clean), body["facts"], from_cache=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        log.warning("attack cache %s is damaged (%s) and is built again", path.name, error)
+        if warn:
+            log.warning("attack cache %s is damaged (%s) and is built again", path.name, error)
         return None
 
 

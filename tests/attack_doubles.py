@@ -15,49 +15,11 @@ from benchmark.models.multi_exit_bert import MultiExitBert
 from benchmark.policies.entropy import Entropy
 from benchmark.types import Batch, ImageSample, TextSample
 
-WORDS = [
-    "movie",
-    "film",
-    "actor",
-    "plot",
-    "scene",
-    "story",
-    "music",
-    "ending",
-    "hero",
-    "voice",
-    "great",
-    "awful",
-    "bright",
-    "dull",
-    "warm",
-    "cold",
-    "brave",
-    "silly",
-    "slow",
-    "quick",
-    "loved",
-    "hated",
-    "watched",
-    "sang",
-    "danced",
-    "wrote",
-    "told",
-    "gave",
-    "lost",
-    "found",
-    "green",
-    "river",
-    "stone",
-    "paper",
-    "garden",
-    "window",
-    "doctor",
-    "the",
-    "a",
-    "was",
-    "and",
-]
+VOCABULARY = """
+    movie film actor plot scene story music ending hero voice great awful bright dull warm cold brave silly slow quick
+    loved hated watched sang danced wrote told gave lost found green river stone paper garden window doctor the a was
+    and
+"""
 PIECES = ["play", "##ful", "##ness", "##ing", "un", "##kind", "don", "t", "##2", "1", "0"]
 TEXTS = (
     "The movie was great and the actor sang, but playfulness lost!",
@@ -103,24 +65,8 @@ def pictures(count: int) -> list[ImageSample]:
 def tokenizer(lower_cased: bool = True) -> PreTrainedTokenizerFast:
     """A WordPiece tokenizer of its own small vocabulary; the cased one knows some words by their capital, too."""
     capitals = [] if lower_cased else ["The", "Movie", "Film", "River", "Stone"]
-    vocab = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *WORDS,
-        *capitals,
-        *PIECES,
-        ",",
-        ".",
-        "!",
-        ";",
-        ":",
-        "(",
-        ")",
-        "-",
-    ]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocab = [*special, *VOCABULARY.split(), *capitals, *PIECES, *",.!;:()-"]
     made = Tokenizer(models.WordPiece({word: n for n, word in enumerate(vocab)}, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=lower_cased)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock
 
 from benchmark import attack_cache, checks
 from benchmark.cache import cache_dir
@@ -60,9 +60,9 @@ class Adversarial:
         folder = Path(self.cache) if self.cache else cache_dir() / "attacks"
         path = folder / f"{key}.json"
         if (made := attack_cache.load(path, samples)) is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f"{key}.lock"):
-                made = attack_cache.load(path, samples) or self._attack(model, policy, search, samples, path)
+            with _alone(path):
+                made = attack_cache.load(path, samples, warn=False)
+                made = made or self._attack(model, policy, search, samples, path)
         return Perturbed(made.samples, made.facts, settings, made.from_cache)
 
     def _search(self, samples: Sequence[Sample]) -> Search:
@@ -97,6 +97,17 @@ class Adversarial:
         for chunk_path in kept:
             attack_cache.forget(chunk_path)
         return made
+
+
+def _alone(path: Path) -> AcquireReturnProxy:
+    """Holds an entry, so that two sweeps don't make the same attack; raises ExitbenchError where it can't be held."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_suffix(".lock")).acquire()
+    except OSError as error:
+        raise ExitbenchError(
+            f"cannot write the cache {path.parent}: {error}; set EXITBENCH_CACHE to a writable folder"
+        ) from error
 
 
 def _joined(parts: Sequence[Perturbed]) -> Perturbed:

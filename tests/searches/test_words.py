@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -68,9 +69,7 @@ def test_rules_hold(share: float, least: int, pairs: bool, how: str, seed: int):
     "spoil",
     [
         lambda text: text.replace("was", "river").replace("the", "river"),
-        lambda text: (
-            text.replace("plot", "paper").replace("silly", "warm").replace("story", "warm").replace("slow", "cold")
-        ),
+        lambda text: re.sub("plot|silly|story|slow", "river", text),
         lambda text: text.replace(" ", "  ", 1),
         lambda text: text + " great",
     ],
