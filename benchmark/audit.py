@@ -45,9 +45,7 @@ def audit(policy: ThresholdPolicy, logits: Tensor, live_depths: list[int], live_
     other_exit, other_answer = lived_depth != depth, lived_prediction != prediction
     tied = _at_threshold(policy, logits, torch.minimum(depth, lived_depth)) | _between_classes(logits, depth)
     excused = (other_exit | other_answer) & tied
-    return Audit(
-        len(logits), int((other_exit & ~tied).sum()), int((other_answer & ~tied).sum()), int(excused.sum())
-    )
+    return Audit(len(logits), int((other_exit & ~tied).sum()), int((other_answer & ~tied).sum()), int(excused.sum()))
 
 
 def _at_threshold(policy: ThresholdPolicy, logits: Tensor, depth: Tensor) -> Tensor:

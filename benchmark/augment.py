@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def flip_and_shift(pixels: Tensor, shift: int, flip: bool) -> Tensor:
-    """Pixels (b, c, h, w): each image moved by up to `shift` pixels either way, over zeros, and half of them mirrored."""
+    """Pixels (b, c, h, w): each moved by up to `shift` pixels over zeros, half of them mirrored."""
     b, _, h, w = pixels.shape
     if shift:
         padded = F.pad(pixels, (shift,) * 4)

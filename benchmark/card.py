@@ -39,8 +39,8 @@ def write_card(
         f"- weights: sha256 `{sha256}`",
         "- the last state was kept; neither calibration nor test data chose anything",
         "",
-        f"| exit | accuracy, calibration (n = {len(dataset.calibration):,}) | accuracy, test (n = {len(dataset.test):,}) "
-        "| mean GMACs (test) |",
+        f"| exit | accuracy, calibration (n = {len(dataset.calibration):,}) "
+        f"| accuracy, test (n = {len(dataset.test):,}) | mean GMACs (test) |",
         "|---|---|---|---|",
     ]
     lines += [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class ThresholdPolicy(ABC):
     Subclasses give `name`, `rising` and `signal`; `step` is the same for all.
     """
 
+    name: ClassVar[str]
+    rising: ClassVar[bool]
     threshold: float
 
     def __post_init__(self) -> None:
@@ -31,14 +33,6 @@ class ThresholdPolicy(ABC):
             raise ExitbenchError(f"policy.threshold: expected a number, got {self.threshold!r}")
         if math.isnan(self.threshold):
             raise ExitbenchError("policy.threshold: expected a number, got nan")
-
-    @property
-    @abstractmethod
-    def name(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def rising(self) -> bool: ...
 
     @abstractmethod
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise ExitbenchError(f"cannot write {path}: {error.strerror}; is the disk full?") from error
     finally:

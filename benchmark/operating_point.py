@@ -1,4 +1,4 @@
-"""Where on its accuracy–cost curve a rule is run: chosen on calibration data, from a trace, for all thresholds at once."""
+"""Where on its accuracy–cost curve a rule is run: chosen on calibration data, by replaying a trace."""
 
 from __future__ import annotations
 

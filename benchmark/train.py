@@ -131,7 +131,9 @@ def check_fit(model: Any, dataset: Dataset) -> None:
         ExitbenchError: another kind of sample, or another number of classes.
     """
     if model.kind != dataset.kind:
-        raise ExitbenchError(f"dataset: expected {model.kind} samples for this model, got {dataset.name} ({dataset.kind})")
+        raise ExitbenchError(
+            f"dataset: expected {model.kind} samples for this model, got {dataset.name} with {dataset.kind} samples"
+        )
     if model.num_classes != dataset.num_classes:
         raise ExitbenchError(
             f"dataset: expected labels of {model.num_classes} classes, as the model has, "

@@ -133,8 +133,10 @@ class WordModel(Protocol):
 class Policy(Protocol):
     """An exit rule: one step, written once and used both live and on traces."""
 
-    name: str
-    threshold: float
+    name: ClassVar[str]
+
+    @property
+    def threshold(self) -> float: ...
 
     def start(self, size: int, device: str) -> Tensor:
         """The state (b, …) before exit 1."""

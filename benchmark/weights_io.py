@@ -60,7 +60,9 @@ def check_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], sourc
         if key in got and got[key].shape != expected[key].shape
     ]
     found = [("missing", missing), ("unknown", unknown), ("of another shape", shapes)]
-    faults = [f"{len(keys)} {what} ({'; '.join(keys[:3])}{' …' if len(keys) > 3 else ''})" for what, keys in found if keys]
+    faults = [
+        f"{len(keys)} {what} ({'; '.join(keys[:3])}{' …' if len(keys) > 3 else ''})" for what, keys in found if keys
+    ]
     if faults:
         raise ExitbenchError(f"model.checkpoint: {source} does not fit the model: {', '.join(faults)}")
 

@@ -124,9 +124,7 @@ def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
     choose = threshold == "auto"
     policy = build(rule, threshold=0 if choose else threshold)
     limits = Limits(time_limit_s=cfg.timing.time_limit_s)
-    settings = Settings(
-        choose, max_drop, cfg.limit, cfg.seed, cfg.batch_size, cfg.timing.samples, str(cfg.scenario)
-    )
+    settings = Settings(choose, max_drop, cfg.limit, cfg.seed, cfg.batch_size, cfg.timing.samples, str(cfg.scenario))
     torch.manual_seed(cfg.seed)
     workload = build(cfg.workload)
     dataset = _dataset(json.dumps(OmegaConf.to_container(cfg.dataset)))

@@ -46,9 +46,7 @@ class ExitHead(nn.Module):
         return width * num_classes + (width * width if self.dense is not None else 0)
 
 
-def make_heads(
-    exits: int, width: int, num_classes: int, pooling: str, pooler: str, dropout: float
-) -> nn.ModuleList:
+def make_heads(exits: int, width: int, num_classes: int, pooling: str, pooler: str, dropout: float) -> nn.ModuleList:
     """The heads of all exits, with no dense layer, one each, or one for all.
 
     Raises:

@@ -7,6 +7,7 @@ One class serves the published models and the small ones: grids, widths, depths 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,8 @@ class DVT(nn.Module):
     """
 
     kind = "image"
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -92,10 +95,11 @@ class DVT(nn.Module):
         before: Reused | None = None
         for k, transformer in enumerate(self.transformers, 1):
             last = k == self.num_exits
-            logits, before = transformer(pixels, before, hand_out=self.relation_reuse and not last)
+            logits, handed = transformer(pixels, before, hand_out=self.relation_reuse and not last)
             keep = yield logits
             if keep is not None and not last:
-                pixels, before = pixels[keep], before.keep(keep)
+                pixels, handed = pixels[keep], handed.keep(keep)
+            before = handed
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[2:]
@@ -118,6 +122,7 @@ class DVT(nn.Module):
     def closed_form_macs(self, length: int) -> tuple[int, ...]:
         """Cumulative MACs of one image to each exit (E,), by arithmetic."""
         total, cumulative = 0, []
+        transformer: Any
         for transformer in self.transformers:
             total += transformer.tokens.macs + transformer.closed_form_macs()
             cumulative.append(total)

@@ -47,7 +47,11 @@ class MultiExitBert(nn.Module):
     ) -> None:
         super().__init__()
         config: Any = backbone.config
-        if not layers or list(layers) != sorted(set(layers)) or not 1 <= layers[0] <= layers[-1] <= config.num_hidden_layers:
+        if (
+            not layers
+            or list(layers) != sorted(set(layers))
+            or not 1 <= layers[0] <= layers[-1] <= config.num_hidden_layers
+        ):
             raise ExitbenchError(
                 f"model.layers: expected growing layers within 1 … {config.num_hidden_layers}, got {list(layers)}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -13,8 +14,8 @@ from benchmark.decide import ThresholdPolicy
 class Confidence(ThresholdPolicy):
     """Stops at max softmax >= threshold, a probability; a threshold above 1 never stops."""
 
-    name = "confidence"
-    rising = True
+    name: ClassVar[str] = "confidence"
+    rising: ClassVar[bool] = True
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> largest probability (b,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from benchmark.decide import ThresholdPolicy
 class Entropy(ThresholdPolicy):
     """Stops at entropy < threshold, in nats: 0 never stops, above ln C always does."""
 
-    name = "entropy"
-    rising = False
+    name: ClassVar[str] = "entropy"
+    rising: ClassVar[bool] = False
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> entropy in nats (b,)."""

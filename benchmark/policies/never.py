@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,8 +17,8 @@ class Never(ThresholdPolicy):
     """No exit but the last stops; it has no threshold to choose."""
 
     threshold: float = math.inf
-    name = "never"
-    rising = True
+    name: ClassVar[str] = "never"
+    rising: ClassVar[bool] = True
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> zeros (b,), which no threshold is reached by."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,13 +16,13 @@ from benchmark.types import ExitbenchError
 class Patience(ThresholdPolicy):
     """Stops once `threshold` (the patience t) exits have agreed with the one before; earliest at exit t + 1."""
 
-    name = "patience"
-    rising = True
+    name: ClassVar[str] = "patience"
+    rising: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.threshold < 0 or self.threshold != int(self.threshold):
-            raise ExitbenchError(f"policy.threshold: expected a whole number of exits for patience, got {self.threshold}")
+            raise ExitbenchError(f"policy.threshold: expected a whole number of exits, got {self.threshold}")
 
     def start(self, size: int, device: str) -> Tensor:
         """State (b, 2): the last answer (−1 before the first) and how often in a row it was repeated."""

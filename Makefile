@@ -1,0 +1,34 @@
+# make demo   the whole idea in one sweep, from nothing
+# make test   formatting, types, import contracts, tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+# One attacked sentence costs about half a second here, one attacked picture a tenth.
+DEMO_LIMIT ?= 200
+SWEEP := model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t
+
+.PHONY: demo test format clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/exitbench run -m $(SWEEP) limit=$(DEMO_LIMIT)
+	$(BIN)/exitbench leaderboard
+	$(BIN)/exitbench plots
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv plots/out .pytest_cache .ruff_cache
