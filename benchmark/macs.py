@@ -17,25 +17,20 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from benchmark.types import Cost, EarlyExitModel, ExitbenchError
 
 # Operators that move, compare, reduce, normalise or interpolate: no matrix product in any of them.
-FREE = frozenset(
-    # fmt: off
-    """
-    _adaptive_avg_pool2d _efficientzerotensor _embedding_bag _embedding_bag_forward_only
-    _local_scalar_dense _log_softmax _reshape_alias _softmax _to_copy _unsafe_view
-    adaptive_avg_pool2d addcdiv addcmul alias all allclose amax amin any arange argmax as_strided
-    avg_pool2d bernoulli_ cat chunk clone constant_pad_nd contiguous copy_ cumsum detach diagonal
-    embedding empty empty_like empty_strided equal expand eye fill_ full full_like gather im2col
-    index index_put_ index_select is_same_size isinf isnan lerp lift_fresh linalg_vector_norm
-    linspace masked_fill max max_pool2d_with_indices mean min native_batch_norm
-    native_channel_shuffle native_dropout native_group_norm native_layer_norm new_empty new_full
-    new_ones new_zeros nonzero norm ones ones_like permute pixel_shuffle pixel_unshuffle prod repeat
-    reshape resize_ resolve_conj resolve_neg roll rsub scalar_tensor scatter select set_ slice sort
-    split split_with_sizes squeeze stack std sum sym_numel sym_size t topk transpose tril triu
-    unbind unfold unsafe_chunk unsafe_split unsqueeze upsample_bilinear2d upsample_nearest2d var
-    var_mean view view_as where zero_ zeros zeros_like
-    """.split()  # noqa: SIM905 – a list of a hundred names reads as prose
-    # fmt: on
-)
+_FREE = """
+_adaptive_avg_pool2d _efficientzerotensor _embedding_bag _embedding_bag_forward_only _local_scalar_dense
+_log_softmax _reshape_alias _softmax _to_copy _unsafe_view adaptive_avg_pool2d addcdiv addcmul alias all
+allclose amax amin any arange argmax as_strided avg_pool2d bernoulli_ cat chunk clone constant_pad_nd
+contiguous copy_ cumsum detach diagonal embedding empty empty_like empty_strided equal expand eye fill_ full
+full_like gather im2col index index_put_ index_select is_same_size isinf isnan lerp lift_fresh
+linalg_vector_norm linspace masked_fill max max_pool2d_with_indices mean min native_batch_norm
+native_channel_shuffle native_dropout native_group_norm native_layer_norm new_empty new_full new_ones
+new_zeros nonzero norm ones ones_like permute pixel_shuffle pixel_unshuffle prod repeat reshape resize_
+resolve_conj resolve_neg roll rsub scalar_tensor scatter select set_ slice sort split split_with_sizes squeeze
+stack std sum sym_numel sym_size t topk transpose tril triu unbind unfold unsafe_chunk unsafe_split unsqueeze
+upsample_bilinear2d upsample_nearest2d var var_mean view view_as where zero_ zeros zeros_like
+"""
+FREE = frozenset(_FREE.split())
 
 
 class _Guard(TorchDispatchMode):

@@ -52,24 +52,24 @@ def thresholds(signal: Tensor, rising: bool, at_most: int = 1000) -> Tensor:
 
     Each is one of the values seen, so that between two of them nothing changes (up to the thinning to `at_most`).
     """
-    seen = torch.unique(signal[:, :-1].double())
+    # In the signals' own precision: a rule compares there, and a finer threshold would be rounded onto a signal.
+    seen = torch.unique(signal[:, :-1].float())
     if len(seen) > at_most:
         seen = seen[torch.linspace(0, len(seen) - 1, at_most).round().long()]
-    away = math.inf if rising else -math.inf
-    beyond = torch.nextafter(seen[-1] if rising else seen[0], torch.tensor(away, dtype=torch.float64))
+    away = torch.tensor(math.inf if rising else -math.inf)
+    beyond = torch.nextafter(seen[-1] if rising else seen[0], away)
     if not rising:  # a falling rule stops strictly below: the value just above each seen one
-        seen = torch.nextafter(seen, torch.tensor(math.inf, dtype=torch.float64))
-    return torch.cat([seen, beyond[None]]).unique()
+        seen = torch.cat([seen[:1], torch.nextafter(seen, -away)])
+    return torch.cat([seen, beyond[None]]).unique().double()
 
 
 def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor) -> Curve:
     """Replay a trace at thresholds `at` (K,); macs (N, E) cumulative."""
-    signal = signals(policy, trace.logits).double()  # (N, E)
+    signal = signals(policy, trace.logits)  # (N, E)
     right = (trace.logits.argmax(-1) == trace.labels[:, None]).double()  # (N, E)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for threshold in at.tolist():
-        stop = signal >= threshold if policy.rising else signal < threshold
-        depth = first_exit(stop)  # (N,)
+        depth = first_exit(policy.at(threshold).stops(signal))  # (N,)
         chosen = (depth - 1)[:, None]
         columns.append((right.gather(1, chosen).mean(), macs.gather(1, chosen).mean(), depth.double().mean()))
     accuracy, mean_macs, depth = (torch.stack(column) for column in zip(*columns, strict=True))
@@ -90,7 +90,12 @@ def choose(policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float)
     allowed = found.accuracy >= full - max_drop - 1e-9
     best = int(torch.where(allowed, found.macs, math.inf).argmin())
     return OperatingPoint(
-        float(found.threshold[best]), "calibration", max_drop, len(trace.labels), float(found.accuracy[best]), full
+        policy.at(float(found.threshold[best])).threshold,
+        "calibration",
+        max_drop,
+        len(trace.labels),
+        float(found.accuracy[best]),
+        full,
     )
 
 

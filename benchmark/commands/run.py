@@ -55,7 +55,7 @@ def combination(cfg: Any) -> None:
     from benchmark import record
 
     identity = _identity(cfg)
-    folder = Path(cfg.records)
+    folder = _writable(Path(cfg.records))
     label = " ".join(f"{group}={choice}" for group, choice in identity["choices"].items() if group != "scenario")
     known = record.find(identity["record_id"], folder)
     if known and not cfg.force and not (known.status == "failed" and cfg.retry == "failed"):
@@ -77,6 +77,17 @@ def combination(cfg: Any) -> None:
         failures.append(label)
         print(f"exitbench: {label}: {'; '.join(made.reasons)}", file=sys.stderr)
     print(f"     {summary(made)} -> {path}", flush=True)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made if need be: a result that could not be written is refused before it is measured."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExitbenchError(f"records: cannot make {folder} ({error.strerror}); choose a writable folder") from error
+    if not os.access(folder, os.W_OK):
+        raise ExitbenchError(f"records: cannot write in {folder}; choose a writable folder")
+    return folder
 
 
 def _identity(cfg: Any) -> dict[str, Any]:

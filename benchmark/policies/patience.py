@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ class Patience(ThresholdPolicy):
         super().__post_init__()
         if self.threshold < 0 or self.threshold != int(self.threshold):
             raise ExitbenchError(f"policy.threshold: expected a whole number of exits, got {self.threshold}")
+
+    def at(self, threshold: float) -> Self:
+        """The rule at the next whole number of exits, which is what a threshold between two of them comes to."""
+        return super().at(math.ceil(threshold))
 
     def start(self, size: int, device: str) -> Tensor:
         """State (b, 2): the last answer (−1 before the first) and how often in a row it was repeated."""

@@ -1,0 +1,72 @@
+"""The house keeps its own rules: imports, versions, descriptions, whole files, weights with cards."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark import __version__
+from benchmark.compose import compose
+from benchmark.files import whole_file
+from benchmark.types import ExitbenchError
+
+ROOT = Path(__file__).parent.parent
+CHOICES = sorted((ROOT / "conf").glob("*/*.yaml"))
+
+
+def test_import_contracts_hold():
+    answer = subprocess.run([Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, text=True,
+                            capture_output=True, timeout=120)  # fmt: skip
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_changelog_and_version_agree():
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest
+    assert newest[1] == __version__
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("file", CHOICES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_choice_composes_and_says_what_it_is(file):
+    assert file.read_text().startswith("# ")
+    group = file.parent.name
+    primary = "train" if group == "recipe" else "config"
+    prefix = "+" if group in ("experiment",) else ""
+    node = compose(primary, [f"{prefix}{group}={file.stem}"])
+    assert group in ("experiment",) or node[group]._target_
+
+
+@pytest.mark.parametrize("card", sorted((ROOT / "benchmark" / "weights").glob("*.safetensors")), ids=lambda p: p.stem)
+def test_every_checkpoint_has_a_card_with_its_hash(card):
+    from benchmark.files import sha256_file
+
+    assert sha256_file(card) in card.with_suffix(".md").read_text()
+    assert card.stat().st_size < 8_000_000
+
+
+def test_no_machine_path_or_index_address_is_committed():
+    words = ["git", "grep", "-nIE", r"(/root/|/tmp/|index-url|find-links|file:///)", "--", "*.toml", "*.txt", "*.yaml",
+             "Makefile", "benchmark", ".ci"]  # fmt: skip
+    answer = subprocess.run(words, cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert answer.stdout == ""
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
+    with pytest.raises(ExitbenchError, match="cannot write"), whole_file(path / "below"):
+        pass
+
+
+def test_workflows_are_yaml():
+    for file in CHOICES:
+        assert isinstance(yaml.safe_load(file.read_text()), dict)
