@@ -1,8 +1,8 @@
 """Datasets made on the spot, for running whole commands without any source."""
 
 import torch
-
 from attack_doubles import TEXTS
+
 from benchmark.types import Dataset, ImageSample, TextSample
 
 

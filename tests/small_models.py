@@ -1,13 +1,14 @@
 """The two families at their smallest, for tests that must hold for both."""
 
 import torch
-
 from attack_doubles import TEXTS, reader
+
 from benchmark.models.dvt import DVT
 from benchmark.types import ImageSample, TextSample
+from benchmark.weights_io import load_weights
 
 
-def small_dvt(**changed) -> DVT:
+def small_dvt(checkpoint: str = "", **changed) -> DVT:
     """A random DVT of 16 × 16 pixels with three exits and both reuses."""
     arguments = {"num_classes": 4, "grids": (2, 3, 4), "width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2,
                  "image_size": 16, "mean": [0.5], "std": [0.5], "tokenizer": "conv_stem", "reuse_hidden": 6,
@@ -16,6 +17,8 @@ def small_dvt(**changed) -> DVT:
     model = DVT(**{**arguments, **changed}).eval()
     for parameter in model.parameters():  # far from the first weights, so that every mechanism matters
         parameter.data.add_(0.3 * torch.randn_like(parameter))
+    if checkpoint:
+        load_weights(model, checkpoint)
     return model
 
 

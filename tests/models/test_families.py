@@ -83,7 +83,8 @@ def test_counted_macs_equal_the_closed_form(family, length):
 
 @pytest.mark.parametrize("changed", [{"feature_reuse": False}, {"relation_reuse": False}, {"tokenizer": "patches"},
                                      {"feature_reuse": False, "relation_reuse": False}, {"grids": (2, 4)},
-                                     {"grids": (4,)}, {"image_size": 64, "tokenizer": "tokens_to_token"}], ids=str)  # fmt: skip
+                                     {"grids": (4,)},
+                                     {"image_size": 64, "tokenizer": "tokens_to_token"}], ids=str)  # fmt: skip
 def test_closed_form_of_every_variant(changed):
     model = small_dvt(**changed)
     assert macs.count(model, 0) == model.closed_form_macs(0)
