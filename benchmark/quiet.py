@@ -16,3 +16,4 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
     datasets_quiet()
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="(transformers|peft|accelerate)")

@@ -6,7 +6,7 @@ One class serves the published models and the small ones: grids, widths, depths 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from benchmark.layers.reuse import Reused
 from benchmark.layers.tokens import TOKENIZERS, sinusoids
 from benchmark.layers.transformer import Transformer, TransformerSpec
+from benchmark.released_dvt import architecture, renamed
 from benchmark.types import Batch, ExitbenchError, ImageSample
-from benchmark.weights_io import load_weights
+from benchmark.weights_io import check_state, load_weights
 
 
 class DVT(nn.Module):
@@ -145,4 +146,18 @@ def build(checkpoint: str = "", **architecture: object) -> DVT:
     model = DVT(**architecture)  # type: ignore[arg-type]
     if checkpoint:
         model.weights_hash = load_weights(model, checkpoint)
+    return model.eval()
+
+
+def from_official(name: str, state: Mapping[str, Tensor]) -> DVT:
+    """Our model with an authors' `model_state_dict`; name is DVT_Deit_small, DVT_T2t_vit_12 or DVT_T2t_vit_14.
+
+    Raises:
+        ExitbenchError: another name; keys that are missing, unknown or misshapen, the first few and the counts.
+    """
+    heads = [value for key, value in state.items() if key.endswith("token.head.weight")]
+    model = DVT(num_classes=len(heads[0]) if heads else 1000, **architecture(name))
+    ours = renamed(state)
+    check_state(model.state_dict(), ours, name)
+    model.load_state_dict(ours)
     return model.eval()
