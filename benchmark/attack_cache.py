@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -20,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from benchmark.files import sha256_file, whole_file
-from benchmark.types import EarlyExitModel, ExitbenchError, ImageSample, Perturbed, Policy, Sample, TextSample
+from benchmark.identity import content_hash, model_facts, samples_hash
+from benchmark.types import EarlyExitModel, ImageSample, Perturbed, Policy, Sample, TextSample
 
 ATTACK_VERSION = 1  # raised whenever an attack's code would give other samples
-UNTRAINED = "untrained"
 log = logging.getLogger(__name__)
 
 
@@ -31,15 +30,12 @@ def key_of(model: EarlyExitModel, policy: Policy, samples: Sequence[Sample], set
     """sha256 of everything that decides what an attack gives; settings as `describe` makes them."""
     parts = {
         "version": ATTACK_VERSION,
-        "weights": weights_hash(model),
-        "exits": (model.num_exits, model.num_classes),
-        "tokenizer": tokenizer_hash(getattr(model, "tokenizer", None)),
-        "max_length": getattr(model, "max_length", None),
+        **model_facts(model),
         "samples": samples_hash(samples),
         "settings": settings,
         "policy": describe(policy) | {"name": policy.name, "threshold": policy.threshold},
     }
-    return _sha256(parts)
+    return content_hash(parts)
 
 
 def describe(thing: Any) -> dict[str, Any]:
@@ -54,46 +50,6 @@ def describe(thing: Any) -> dict[str, Any]:
     return describe(type(thing)) | {name: getattr(thing, name) for name in names}
 
 
-def weights_hash(model: EarlyExitModel) -> str:
-    """The model's own `weights_hash`, else sha256 over its state dict; raises ExitbenchError for a model with neither.
-
-    "untrained" names no weights in particular, so such a model is hashed as well.
-    """
-    named = getattr(model, "weights_hash", None)
-    if isinstance(named, str) and named != UNTRAINED:
-        return named
-    if not isinstance(model, torch.nn.Module):
-        raise ExitbenchError(
-            "model.weights_hash: expected a hash of its weights, to cache attacks by, "
-            f"got none from {type(model).__name__}"
-        )
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def tokenizer_hash(tokenizer: Any) -> str | None:
-    """sha256 of a fast tokenizer's definition without the padding and truncation that calls leave in it."""
-    if tokenizer is None:
-        return None
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    definition = json.loads(backend.to_str()) if backend is not None else tokenizer.get_vocab()
-    return _sha256({name: value for name, value in definition.items() if name not in ("padding", "truncation")})
-
-
-def samples_hash(samples: Sequence[Sample]) -> str:
-    """sha256 over indices, labels and texts or pixels, in order."""
-    digest = hashlib.sha256()
-    for sample in samples:
-        content = sample.texts if isinstance(sample, TextSample) else (str(tuple(sample.pixels.shape)),)
-        digest.update(json.dumps([sample.kind, sample.index, sample.label, content]).encode())
-        if isinstance(sample, ImageSample):
-            digest.update(sample.pixels.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def save(path: Path, made: Perturbed) -> None:
     """Write an entry whole: the pixels first, the JSON that vouches for them last."""
     body: dict[str, Any] = {"indices": [sample.index for sample in made.samples], "facts": made.facts}
@@ -104,7 +60,7 @@ def save(path: Path, made: Perturbed) -> None:
             save_file({"pixels": torch.stack(images)}, temporary)
         body["pixels_sha256"] = sha256_file(path.with_suffix(".safetensors"))
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({"sha256": _sha256(body), "body": body}), encoding="utf-8")
+        temporary.write_text(json.dumps({"sha256": content_hash(body), "body": body}), encoding="utf-8")
 
 
 def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | None:
@@ -114,7 +70,7 @@ def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | 
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         body = entry["body"]
-        if entry["sha256"] != _sha256(body) or body["indices"] != [sample.index for sample in clean]:
+        if entry["sha256"] != content_hash(body) or body["indices"] != [sample.index for sample in clean]:
             raise ValueError("its content does not match its hash")
         return Perturbed(_rebuilt(path, body, clean), body["facts"], from_cache=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -137,7 +93,3 @@ def _rebuilt(path: Path, body: dict[str, Any], clean: Sequence[Sample]) -> list[
     if sha256_file(stored) != body["pixels_sha256"]:
         raise ValueError("its pixels do not match their hash")
     return [ImageSample(s.index, s.label, p) for s, p in zip(clean, load_file(stored)["pixels"], strict=True)]
-
-
-def _sha256(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from benchmark.attack_cache import samples_hash, tokenizer_hash, weights_hash
 from benchmark.cache import cache_dir
 from benchmark.files import whole_file
+from benchmark.identity import content_hash, model_facts, samples_hash
 from benchmark.trace import trace
 from benchmark.types import EarlyExitModel, Trace
 
@@ -27,15 +25,12 @@ def traced(
     """The trace of `samples`, from the cache where the same weights met the same inputs before."""
     parts = {
         "version": TRACE_VERSION,
-        "weights": weights_hash(model),
-        "exits": (model.num_exits, model.num_classes),
-        "tokenizer": tokenizer_hash(getattr(model, "tokenizer", None)),
-        "max_length": getattr(model, "max_length", None),
+        **model_facts(model),
         "samples": samples_hash(samples),
         "device": device.partition(":")[0],
         "dtype": dtype,
     }
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    key = content_hash(parts)
     path = cache_dir() / "traces" / f"{key}.safetensors"
     if path.exists():
         try:

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
-from benchmark import attack_cache, objectives
+from benchmark import attack_cache, identity, objectives
 from benchmark.policies.confidence import Confidence
 from benchmark.searches.pixels import PixelSearch
 from benchmark.searches.words import WordSearch
@@ -146,10 +146,10 @@ def test_everything_that_matters_is_in_the_key():
 
 def test_a_tokenizer_s_hash_does_not_depend_on_how_it_was_used():
     model = reader()
-    before = attack_cache.tokenizer_hash(model.tokenizer)
+    before = identity.tokenizer_hash(model.tokenizer)
     model.tokenizer(["great movie", "film"], padding=True, truncation=True, max_length=4)
-    assert attack_cache.tokenizer_hash(model.tokenizer) == before
-    assert attack_cache.tokenizer_hash(reader(lower_cased=False).tokenizer) != before
+    assert identity.tokenizer_hash(model.tokenizer) == before
+    assert identity.tokenizer_hash(reader(lower_cased=False).tokenizer) != before
 
 
 def test_an_interrupted_attack_goes_on(tmp_path: Path, counting: type[Counting]):
