@@ -40,6 +40,10 @@ def unreachable(url: str, seconds: float = CONNECT_S) -> str:
         try:
             requests.head(url, timeout=seconds)
             reasons[0] = ""
+        except requests.exceptions.SSLError:
+            reasons[0] = (
+                ""  # something answers; whether to trust it is up to the download, which knows pip's certificate
+            )
         except requests.RequestException as error:
             reasons[0] = one_line(error)
 
