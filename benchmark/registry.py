@@ -40,9 +40,14 @@ def pip_settings() -> dict[str, str]:
     found = [line.partition("=") for line in listed.splitlines() if "=" in line]
     settings: dict[str, str] = {}
     for section in ("global.", "install.", "download.", ":env:."):
-        settings |= {key.removeprefix(section): _unquoted(v) for key, _, v in found if key.startswith(section)}
-    env = {name: os.environ.get(f"PIP_{name.upper().replace('-', '_')}") for name in ("index-url", "extra-index-url")}
+        settings |= {_name(key, section): _unquoted(v) for key, _, v in found if key.startswith(section)}
+    env = {name: os.environ.get(f"PIP_{name.upper()}") for name in ("index_url", "extra_index_url")}
     return settings | {name: value for name, value in env.items() if value}
+
+
+def _name(key: str, section: str) -> str:
+    """A setting as the environment spells it, whichever way the file did."""
+    return key.removeprefix(section).replace("-", "_")
 
 
 def _unquoted(value: str) -> str:
@@ -55,7 +60,7 @@ def _unquoted(value: str) -> str:
 def python_indexes() -> list[str]:
     """The machine's Python package indexes that speak HTTP, in pip's order."""
     settings = pip_settings()
-    named = [settings.get("index-url", PUBLIC_INDEX), *settings.get("extra-index-url", "").split()]
+    named = [settings.get("index_url", PUBLIC_INDEX), *settings.get("extra_index_url", "").split()]
     return [url for url in named if url.startswith(("http://", "https://"))]
 
 

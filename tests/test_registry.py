@@ -47,14 +47,14 @@ def plain_pip(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_indexes_are_found_as_pip_finds_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (conf := tmp_path / "pip.conf").write_text(
-        "[global]\nindex-url = https://global.example/simple\n[download]\nextra-index-url = https://extra.example/simple\n"
+        "[global]\nindex_url = https://global.example/simple\n[download]\nextra_index_url = https://extra.example/simple\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(conf))
     assert registry.python_indexes()[0] == "https://global.example/simple"
     assert "https://extra.example/simple" in registry.python_indexes()
     registry.pip_settings.cache_clear()
     monkeypatch.setenv("PIP_INDEX_URL", "https://env.example/simple")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///no/http https://more.example/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"{tmp_path.as_uri()} https://more.example/simple")
     assert registry.python_indexes() == ["https://env.example/simple", "https://more.example/simple"]
 
 
