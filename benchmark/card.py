@@ -37,7 +37,8 @@ def write_card(
         f"- recipe: {', '.join(f'{key} {value}' for key, value in recipe.items())}",
         f"- training took {seconds / 60:.0f} minutes on {device}, which other work shared; {versions}",
         f"- weights: sha256 `{sha256}`",
-        "- the last state was kept: no data chose among the states of this training; how the recipe came about is in its yaml",
+        "- the last state was kept: no data chose among the states of this training; "
+        "how the recipe came about is in its yaml",
         "",
         f"| exit | accuracy, calibration (n = {len(dataset.calibration):,}) "
         f"| accuracy, test (n = {len(dataset.test):,}) | mean GMACs (test) |",
