@@ -45,6 +45,7 @@ class Dataset:
     """The three splits of a dataset; calibration is cut from train and never trained on.
 
     fingerprint: sha256 over decoded inputs and labels of all splits, the same whichever source served them.
+    metric: the task's own, "accuracy", "f1" or "matthews"; see `metrics.score`.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     calibration: Sequence[Sample]
     test: Sequence[Sample]
     fingerprint: str
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True, eq=False)

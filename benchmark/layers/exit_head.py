@@ -22,9 +22,21 @@ def pool(hidden: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
 
 
 class ExitHead(nn.Module):
-    """Pool, dense + tanh unless `dense` is None, dropout in training, linear."""
+    """Pool, dense + tanh unless `dense` is None, dropout in training, linear.
 
-    def __init__(self, width: int, num_classes: int, pooling: str, dense: nn.Module | None, dropout: float) -> None:
+    certainty: a linear layer from the pooled state to one number, the learned certainty that the answer is right,
+    before the sigmoid (BERxiT, EACL 2021, section 3.3); it becomes a column after the logits.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_classes: int,
+        pooling: str,
+        dense: nn.Module | None,
+        dropout: float,
+        certainty: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise ExitbenchError(f"model.pooling: expected one of {POOLINGS}, got {pooling!r}")
@@ -32,22 +44,33 @@ class ExitHead(nn.Module):
         self.dense = dense
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, num_classes)
+        self.certainty = certainty
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """(b, T, d), (b, T) or None -> logits (b, C)."""
+        """(b, T, d), (b, T) or None -> logits (b, C), or (b, C + 1) with a certainty."""
         pooled = pool(hidden, mask, self.pooling)
         if self.dense is not None:
             pooled = torch.tanh(self.dense(pooled))
-        return self.classifier(self.dropout(pooled))
+        pooled = self.dropout(pooled)
+        logits = self.classifier(pooled)
+        return logits if self.certainty is None else torch.cat([logits, self.certainty(pooled)], -1)
 
     def closed_form_macs(self) -> int:
         """MACs of one sample, by arithmetic."""
-        width, num_classes = self.classifier.in_features, self.classifier.out_features
-        return width * num_classes + (width * width if self.dense is not None else 0)
+        width, columns = self.classifier.in_features, self.classifier.out_features + (self.certainty is not None)
+        return width * columns + (width * width if self.dense is not None else 0)
 
 
-def make_heads(exits: int, width: int, num_classes: int, pooling: str, pooler: str, dropout: float) -> nn.ModuleList:
-    """The heads of all exits, with no dense layer, one each, or one for all.
+def make_heads(
+    exits: int,
+    width: int,
+    num_classes: int,
+    pooling: str,
+    pooler: str,
+    dropout: float,
+    learn_to_exit: bool = False,
+) -> nn.ModuleList:
+    """The heads of all exits, with no dense layer, one each, or one for all; a learned certainty is one for all.
 
     Raises:
         ExitbenchError: an unknown pooler.
@@ -56,4 +79,5 @@ def make_heads(exits: int, width: int, num_classes: int, pooling: str, pooler: s
         raise ExitbenchError(f"model.pooler: expected one of {POOLERS}, got {pooler!r}")
     shared = nn.Linear(width, width) if pooler == "shared" else None
     denses = [nn.Linear(width, width) if pooler == "own" else shared for _ in range(exits)]
-    return nn.ModuleList(ExitHead(width, num_classes, pooling, dense, dropout) for dense in denses)
+    certainty = nn.Linear(width, 1) if learn_to_exit else None
+    return nn.ModuleList(ExitHead(width, num_classes, pooling, dense, dropout, certainty) for dense in denses)

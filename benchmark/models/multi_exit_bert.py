@@ -27,6 +27,8 @@ class MultiExitBert(nn.Module):
         pooling: "cls" or "mean" over the sample's own tokens.
         pooler: dense + tanh before the classifier: "none", "own" or "shared".
         max_length: longest input in tokens; longer texts are cut and counted in `Batch.truncated`.
+        learn_to_exit: every exit yields a column after its logits, the learned certainty that its answer is right,
+            before the sigmoid (BERxiT); `extra_columns` says how many there are.
 
     Raises:
         ExitbenchError: layers that do not grow or are not there; unknown pooling or pooler.
@@ -44,6 +46,7 @@ class MultiExitBert(nn.Module):
         pooler: str = "own",
         max_length: int = 128,
         dropout: float = 0.1,
+        learn_to_exit: bool = False,
     ) -> None:
         super().__init__()
         config: Any = backbone.config
@@ -57,8 +60,8 @@ class MultiExitBert(nn.Module):
             )
         self.backbone, self.tokenizer = backbone, tokenizer
         self.layers, self.max_length = tuple(layers), max_length
-        self.num_exits, self.num_classes = len(layers), num_classes
-        self.heads = make_heads(len(layers), config.hidden_size, num_classes, pooling, pooler, dropout)
+        self.num_exits, self.num_classes, self.extra_columns = len(layers), num_classes, int(learn_to_exit)
+        self.heads = make_heads(len(layers), config.hidden_size, num_classes, pooling, pooler, dropout, learn_to_exit)
         self.weights_hash = "untrained"
 
     @property
@@ -141,6 +144,7 @@ def build(
     pooler: str = "own",
     max_length: int = 128,
     dropout: float = 0.1,
+    learn_to_exit: bool = False,
 ) -> MultiExitBert:
     """A multi-exit encoder.
 
@@ -159,7 +163,7 @@ def build(
     encoder = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     listed = tuple(layers) or tuple(range(1, encoder.config.num_hidden_layers + 1))
-    model = MultiExitBert(encoder, tokenizer, num_classes, listed, pooling, pooler, max_length, dropout)
+    model = MultiExitBert(encoder, tokenizer, num_classes, listed, pooling, pooler, max_length, dropout, learn_to_exit)
     merge = add_low_rank(model.backbone, low_rank) if low_rank else lambda: None
     if checkpoint:
         path = weights_path(checkpoint)
