@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
 
     board = commands.add_parser("leaderboard", help="records -> results/leaderboard.csv and .md, printed")
     board.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
-    board.add_argument("--out", default="results/leaderboard.csv")
+    board.add_argument("--table", default="", help="a table derived from it instead, by name: results/NAME.csv and .md")
+    board.add_argument("--out", default="", help="results/leaderboard.csv, or results/NAME.csv of a table")
     board.add_argument("--where", default="", help="keep rows, for example \"model=='dvt_fashion'\"")
     board.add_argument("--validate", action="store_true", help="recompute an existing CSV and fail on a difference")
 

@@ -5,29 +5,48 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.types import ExitbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_OUT = "results/leaderboard.csv"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write and print the leaderboard; with --validate only compare the one that is there.
 
-    A filtered table is printed, and written only where --out names a file of its own.
+    A filtered leaderboard is printed, and written only where --out names a file of its own. With --table, a table
+    derived from it is printed and written instead.
     """
     from benchmark import leaderboard, record
 
+    if arguments.table and arguments.validate:
+        raise ExitbenchError("leaderboard: expected --table or --validate, got both; only the leaderboard is validated")
     records, problems = record.read_all([Path(folder) for folder in arguments.records])
     for problem in problems:
         print(f"exitbench: left out: {problem}", file=sys.stderr)
-    out = Path(arguments.out)
+    out = Path(arguments.out or DEFAULT_OUT)
     if arguments.validate:
         differences = leaderboard.validate(out, records)
         print("\n".join(differences) or f"{out}: every figure follows from its {len(records)} records")
         return 1 if differences else 0
     table = leaderboard.where(leaderboard.frame(records), arguments.where)
-    print(leaderboard.render(table))
-    if not arguments.where or arguments.out != DEFAULT_OUT:
-        paths = leaderboard.write(table, out)
-        print(f"wrote {', '.join(map(str, paths))} from {len(records)} records")
+    if arguments.table:
+        paths = _derived(arguments.table, table, arguments.out)
+    else:
+        print(leaderboard.render(table))
+        paths = leaderboard.write(table, out) if arguments.out or not arguments.where else []
+    if paths:
+        print(f"wrote {', '.join(map(str, paths))} from {len(table)} records")
     return 0
 
 
-DEFAULT_OUT = "results/leaderboard.csv"
+def _derived(name: str, frame: pd.DataFrame, out: str) -> list[Path]:
+    from benchmark import derived
+
+    made, spelling = derived.derive(name, frame)
+    print(derived.render(made, spelling))
+    return derived.write(made, spelling, Path(out or f"results/{name}.csv"))
