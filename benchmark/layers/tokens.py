@@ -1,4 +1,4 @@
-"""How pixels become a grid of tokens: plain patches, a small convolution stem, or tokens-to-token."""
+"""How pixels become a grid of tokens: plain patches, convolution stems, or tokens-to-token."""
 
 from __future__ import annotations
 
@@ -56,6 +56,59 @@ class ConvStem(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(b, c, S, S) -> (b, grid², width)."""
         return self.conv2(torch.relu(self.conv1(pixels))).flatten(2).transpose(1, 2)
+
+
+class _Residual(nn.Module):
+    """Two 3 × 3 convolutions with batch norm around a shortcut (ResNet, CVPR 2016, section 3.3)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, width, S, S) -> the same shape."""
+        return torch.relu(x + self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x))))))
+
+
+class ResidualStem(nn.Module):
+    """Two convolutions, a residual block, a convolution to the grid: early convolutions for short training.
+
+    Source: Early Convolutions Help Transformers See Better (NeurIPS 2021). Full resolution is used only where
+    the grid has at least a quarter of the image's side, so that a coarse grid stays cheap.
+    """
+
+    def __init__(self, channels: int, size: int, grid: int, width: int, hidden: int = 32) -> None:
+        super().__init__()
+        side = size
+        while side // 2 >= 2 * grid:
+            side //= 2
+        first = 1 if size <= 4 * grid else 2
+        first = min(first, size // side)
+        second = size // first // side
+        stride, padding = patch_geometry(side, grid)
+        kernel = max(3, stride)  # overlapping where the stride is small
+        if kernel > stride:
+            padding = 1
+        self.conv1 = nn.Conv2d(channels, hidden, 3, first, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, 2 * hidden, 3, second, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(2 * hidden)
+        self.block = _Residual(2 * hidden)
+        self.conv3 = nn.Conv2d(2 * hidden, width, kernel, stride, padding)
+        self.macs = (
+            (size // first) ** 2 * 9 * channels * hidden
+            + side**2 * 9 * (hidden * 2 * hidden + 2 * (2 * hidden) ** 2)
+            + grid**2 * kernel**2 * 2 * hidden * width
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(b, c, S, S) -> (b, grid², width)."""
+        x = torch.relu(self.norm1(self.conv1(pixels)))
+        x = self.block(torch.relu(self.norm2(self.conv2(x))))
+        return self.conv3(x).flatten(2).transpose(1, 2)
 
 
 class Performer(nn.Module):
@@ -165,4 +218,9 @@ def sinusoids(positions: int, width: int) -> Tensor:
     return torch.where(channel % 2 == 0, angle.sin(), angle.cos())[None].float()
 
 
-TOKENIZERS = {"patches": Patches, "conv_stem": ConvStem, "tokens_to_token": TokensToToken}
+TOKENIZERS = {
+    "patches": Patches,
+    "conv_stem": ConvStem,
+    "residual_stem": ResidualStem,
+    "tokens_to_token": TokensToToken,
+}

@@ -16,8 +16,11 @@ from benchmark.layers.reuse import Reused
 from benchmark.layers.tokens import TOKENIZERS, sinusoids
 from benchmark.layers.transformer import Transformer, TransformerSpec
 from benchmark.released_dvt import architecture, renamed
+from benchmark.stages import staged_exits
 from benchmark.types import Batch, ExitbenchError, ImageSample
 from benchmark.weights_io import check_state, load_weights
+
+Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the hand-over of the transformer before
 
 
 class DVT(nn.Module):
@@ -27,7 +30,8 @@ class DVT(nn.Module):
         grids: tokens per side of each transformer, growing, e.g. (7, 10, 14) at 224 px.
         image_size: side of the network's square input; smaller images are padded, centred, with zeros.
         mean, std: per channel, applied inside the network, so that samples stay in [0, 1].
-        tokenizer: "patches" (DeiT), "tokens_to_token" (T2T-ViT) or "conv_stem" (small images).
+        tokenizer: "patches" (DeiT), "tokens_to_token" (T2T-ViT) or "conv_stem" or "residual_stem"
+            (small images; the second learns faster and costs more).
         feature_reuse, relation_reuse: DVT sections 3.2 and 3.3, each on or off.
 
     Raises:
@@ -91,16 +95,30 @@ class DVT(nn.Module):
         return Batch({"pixels": pixels}, torch.zeros(len(samples), dtype=torch.int64))
 
     def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
-        """See `EarlyExitModel.exits`; dropped images leave the pixels and the hand-over alike."""
-        pixels = self._normalise(batch.inputs["pixels"])
-        before: Reused | None = None
-        for k, transformer in enumerate(self.transformers, 1):
-            last = k == self.num_exits
-            logits, handed = transformer(pixels, before, hand_out=self.relation_reuse and not last)
-            keep = yield logits
-            if keep is not None and not last:
-                pixels, handed = pixels[keep], handed.keep(keep)
-            before = handed
+        """See `EarlyExitModel.exits`."""
+        return staged_exits(self, batch)
+
+    def begin(self, batch: Batch) -> Running:
+        """See `StagedModel`: normalised pixels, and nothing to reuse yet."""
+        return self._normalise(batch.inputs["pixels"]), None
+
+    def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
+        """Run transformer `depth`."""
+        pixels, before = running
+        transformer = self.transformers[depth - 1]
+        logits, handed = transformer(pixels, before, hand_out=self.relation_reuse and depth < self.num_exits)
+        return logits, (pixels, handed)
+
+    def select(self, running: Running, rows: Tensor) -> Running:
+        """Dropped images leave the pixels and the hand-over alike."""
+        pixels, handed = running
+        return pixels[rows], None if handed is None else handed.keep(rows)
+
+    def join(self, parts: Sequence[Running]) -> Running:
+        """Images in order, with what their transformers handed over."""
+        handed = [before for _, before in parts if before is not None]
+        relations = [torch.cat(blocks) for blocks in zip(*(one.relations for one in handed), strict=True)]
+        return torch.cat([pixels for pixels, _ in parts]), Reused(torch.cat([h.features for h in handed]), relations)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[2:]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmark.layers.tokens import ConvStem, Patches, TokensToToken, patch_geometry
+from benchmark.layers.tokens import ConvStem, Patches, ResidualStem, TokensToToken, patch_geometry
 from benchmark.types import ExitbenchError
 
 
@@ -13,7 +13,7 @@ def test_patches_are_those_of_the_paper(size, grid, geometry):
     assert patch_geometry(size, grid) == geometry
 
 
-@pytest.mark.parametrize("make", [Patches, ConvStem])
+@pytest.mark.parametrize("make", [Patches, ConvStem, ResidualStem])
 @pytest.mark.parametrize("grid", [4, 6, 8])
 def test_small_grids(make, grid):
     assert make(3, 32, grid, 12)(torch.rand(2, 3, 32, 32)).shape == (2, grid**2, 12)
