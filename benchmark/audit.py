@@ -36,21 +36,27 @@ class Audit:
         }
 
 
-def audit(policy: ThresholdPolicy, logits: Tensor, live_depths: list[int], live_predictions: list[int]) -> Audit:
-    """Compare a live run of the first n samples with the replay of their traced logits (n, E, C)."""
-    depth = replay(policy, logits)
+def audit(
+    policy: ThresholdPolicy,
+    logits: Tensor,
+    live_depths: list[int],
+    live_predictions: list[int],
+    extra: Tensor | None = None,
+) -> Audit:
+    """Compare a live run of the first n samples with the replay of their traced logits (n, E, C) and extra columns."""
+    depth = replay(policy, logits, extra)
     rows = torch.arange(len(logits))
     prediction = logits[rows, depth - 1].argmax(-1)
     lived_depth, lived_prediction = torch.tensor(live_depths), torch.tensor(live_predictions)
     other_exit, other_answer = lived_depth != depth, lived_prediction != prediction
-    tied = _at_threshold(policy, logits, torch.minimum(depth, lived_depth)) | _between_classes(logits, depth)
+    tied = _at_threshold(policy, logits, extra, torch.minimum(depth, lived_depth)) | _between_classes(logits, depth)
     excused = (other_exit | other_answer) & tied
     return Audit(len(logits), int((other_exit & ~tied).sum()), int((other_answer & ~tied).sum()), int(excused.sum()))
 
 
-def _at_threshold(policy: ThresholdPolicy, logits: Tensor, depth: Tensor) -> Tensor:
+def _at_threshold(policy: ThresholdPolicy, logits: Tensor, extra: Tensor | None, depth: Tensor) -> Tensor:
     """Whether the signal of some exit up to `depth` (n,) lies within TIE of the threshold -> (n,)."""
-    near = (signals(policy, logits).double() - policy.threshold).abs() <= TIE  # (n, E)
+    near = (signals(policy, logits, extra).double() - policy.threshold).abs() <= TIE  # (n, E)
     reached = torch.arange(1, logits.shape[1] + 1) <= depth[:, None]
     return (near & reached).any(1)
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Policy
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError, NotApplicable, Policy, Trace
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,12 @@ class ThresholdPolicy(ABC):
 
     rising: a sample stops when signal >= threshold (rising) or signal < threshold (falling).
     Subclasses give `name`, `rising` and `signal`; `step` is the same for all.
+    reads: what `signal` is handed as its logits, "logits" (b, C), "extra" (b, X) or "hindsight" (b, 1); see `handed`.
     """
 
     name: ClassVar[str]
     rising: ClassVar[bool]
+    reads: ClassVar[str] = "logits"
     threshold: float
 
     def __post_init__(self) -> None:
@@ -56,14 +58,68 @@ class ThresholdPolicy(ABC):
         return replace(self, threshold=threshold)
 
 
-def signals(policy: ThresholdPolicy, logits: Tensor) -> Tensor:
+def handed(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+    """What the rule reads of logits (N, E, C), extra columns (N, E, X) and labels (N,) -> (N, E, ·).
+
+    In hindsight that is, at every exit alike, the depth of the first exit that is right, infinity where none is.
+
+    Raises:
+        NotApplicable: the rule reads extra columns or labels and there are none.
+    """
+    reads = getattr(policy, "reads", "logits")
+    if reads == "extra":
+        if extra is None or not extra.shape[-1]:
+            raise _without(policy, reads)
+        return extra
+    if reads == "hindsight":
+        if labels is None:
+            raise _without(policy, reads)
+        right = logits.argmax(-1) == labels[:, None]  # (N, E)
+        first = torch.where(right.any(1), right.int().argmax(1) + 1, math.inf)  # (N,)
+        return first[:, None, None].expand(-1, logits.shape[1], 1)
+    return logits
+
+
+def read_live(policy: Policy, model: EarlyExitModel) -> slice:
+    """Which of the columns (b, C + X) that a model's exits yield the rule reads.
+
+    Raises:
+        NotApplicable: it reads what this model, or any model, cannot give it while it runs.
+    """
+    reads, extra = getattr(policy, "reads", "logits"), getattr(model, "extra_columns", 0)
+    if reads == "hindsight" or (reads == "extra" and not extra):
+        raise _without(policy, reads)
+    return slice(model.num_classes, None) if reads == "extra" else slice(model.num_classes)
+
+
+def _without(policy: Policy, reads: str) -> NotApplicable:
+    if reads == "extra":
+        return NotApplicable(
+            f"policy {policy.name}: expected a model with a learned certainty after its logits "
+            "(trained with learn_to_exit), got one without; choose another model or policy"
+        )
+    return NotApplicable(
+        f"policy {policy.name}: expected labels, which nothing that runs live has; it bounds clean, untimed records: "
+        "set workload=clean timing.samples=0"
+    )
+
+
+def signals(
+    policy: ThresholdPolicy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None
+) -> Tensor:
     """The rule's signal at every exit: logits (N, E, C) -> (N, E). Independent of the threshold."""
-    state = policy.start(len(logits), str(logits.device))
-    columns = []
-    for exit_logits in logits.unbind(1):  # (N, C)
-        signal, state = policy.signal(exit_logits, state)
-        columns.append(signal)
-    return torch.stack(columns, 1)
+    columns = handed(policy, logits, extra, labels)
+    state = policy.start(len(columns), str(columns.device))
+    seen = []
+    for exit_columns in columns.unbind(1):  # (N, C)
+        signal, state = policy.signal(exit_columns, state)
+        seen.append(signal)
+    return torch.stack(seen, 1)
+
+
+def trace_signals(policy: ThresholdPolicy, trace: Trace) -> Tensor:
+    """`signals` (N, E) on all that a trace holds."""
+    return signals(policy, trace.logits, trace.extra, trace.labels)
 
 
 def first_exit(stop: Tensor) -> Tensor:
@@ -72,14 +128,20 @@ def first_exit(stop: Tensor) -> Tensor:
     return torch.cat([stop[..., :-1], last], -1).int().argmax(-1) + 1
 
 
-def replay(policy: Policy, logits: Tensor) -> Tensor:
-    """Exit depths (N,) in 1 … E that the policy gives on stored logits (N, E, C)."""
-    state = policy.start(len(logits), str(logits.device))
+def replay(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+    """Exit depths (N,) in 1 … E that the policy gives on stored logits (N, E, C), and what else it reads."""
+    columns = handed(policy, logits, extra, labels)
+    state = policy.start(len(columns), str(columns.device))
     flags = []
-    for exit_logits in logits.unbind(1):
-        stop, state = policy.step(exit_logits, state)
+    for exit_columns in columns.unbind(1):
+        stop, state = policy.step(exit_columns, state)
         flags.append(stop)
     return first_exit(torch.stack(flags, 1))
+
+
+def trace_depths(policy: Policy, trace: Trace) -> Tensor:
+    """`replay` (N,) on all that a trace holds."""
+    return replay(policy, trace.logits, trace.extra, trace.labels)
 
 
 def live(policy: Policy, model: EarlyExitModel, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -89,16 +151,17 @@ def live(policy: Policy, model: EarlyExitModel, batch: Batch) -> tuple[Tensor, T
     running = torch.arange(size, device=device)
     depths = torch.full((size,), model.num_exits, device=device)
     answers: Tensor | None = None
-    state = policy.start(size, device)
+    state, seen = policy.start(size, device), read_live(policy, model)
     generator = model.exits(batch)
-    logits = next(generator)
+    columns = next(generator)  # (b, C + X)
     for depth in range(1, model.num_exits + 1):
+        logits = columns[:, : model.num_classes]
         if answers is None:
             answers = torch.empty(size, logits.shape[-1], dtype=logits.dtype, device=logits.device)
         if depth == model.num_exits:
             answers[running] = logits
             break
-        stop, state = policy.step(logits, state)
+        stop, state = policy.step(columns[:, seen], state)
         left = running[stop]
         answers[left] = logits[stop]
         depths[left] = depth
@@ -106,7 +169,7 @@ def live(policy: Policy, model: EarlyExitModel, batch: Batch) -> tuple[Tensor, T
         running, state = running[keep], state[keep]
         if not len(running):
             break
-        logits = generator.send(keep)
+        columns = generator.send(keep)
     generator.close()
     assert answers is not None
     return answers, depths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.decide import live
+from benchmark.decide import live, read_live
 from benchmark.types import Batch, EarlyExitModel, Policy
 
 
@@ -15,11 +15,11 @@ def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
 
     The heads of the earlier exits are computed too, as in `macs_full`; the generator seam knows no other depth.
     """
-    logits: Tensor | None = None
-    for logits in model.exits(batch):  # noqa: B007 – only the last one is wanted
+    columns: Tensor | None = None
+    for columns in model.exits(batch):  # noqa: B007 – only the last one is wanted
         pass
-    assert logits is not None
-    return logits
+    assert columns is not None
+    return columns[:, : model.num_classes]
 
 
 @torch.inference_mode()
@@ -33,15 +33,15 @@ def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tens
 
 def _run_one(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     device = batch.lengths.device
-    state = policy.start(1, str(device))
+    state, seen = policy.start(1, str(device)), read_live(policy, model)
     generator = model.exits(batch)
-    logits = next(generator)  # (1, C)
+    columns = next(generator)  # (1, C + X)
     depth = 1
     while depth < model.num_exits:
-        stop, state = policy.step(logits, state)
+        stop, state = policy.step(columns[:, seen], state)
         if stop.item():
             break
-        logits = next(generator)
+        columns = next(generator)
         depth += 1
     generator.close()
-    return logits, torch.full((1,), depth, device=device)
+    return columns[:, : model.num_classes], torch.full((1,), depth, device=device)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.decide import ThresholdPolicy, first_exit, signals
+from benchmark.decide import ThresholdPolicy, first_exit, trace_signals
 from benchmark.types import ExitbenchError, Trace
 
 
@@ -65,7 +65,7 @@ def thresholds(signal: Tensor, rising: bool, at_most: int = 1000) -> Tensor:
 
 def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor) -> Curve:
     """Replay a trace at thresholds `at` (K,); macs (N, E) cumulative."""
-    signal = signals(policy, trace.logits)  # (N, E)
+    signal = trace_signals(policy, trace)  # (N, E)
     right = (trace.logits.argmax(-1) == trace.labels[:, None]).double()  # (N, E)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for threshold in at.tolist():
@@ -85,7 +85,7 @@ def choose(policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float)
     if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 1:
         raise ExitbenchError(f"policy.max_drop: expected a drop of accuracy in [0, 1], got {max_drop!r}")
     full = _full_accuracy(trace)
-    found = curve(policy, trace, macs, thresholds(signals(policy, trace.logits), policy.rising))
+    found = curve(policy, trace, macs, thresholds(trace_signals(policy, trace), policy.rising))
     # 1e-9: a drop of exactly max_drop is within it, whatever the rounding of the two means.
     allowed = found.accuracy >= full - max_drop - 1e-9
     best = int(torch.where(allowed, found.macs, math.inf).argmin())

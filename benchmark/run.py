@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark import metrics, operating_point
 from benchmark.audit import audit
-from benchmark.decide import ThresholdPolicy, replay
+from benchmark.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
 from benchmark.hardware import applied, fingerprint, noise
 from benchmark.macs import cost, table
 from benchmark.provenance import provenance
@@ -25,7 +25,8 @@ from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Perturbe
 class Settings:
     """What a run is asked for beside its five choices.
 
-    limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch.
+    limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch; 0 leaves
+    an untimed record, whose latency and audit are empty.
     choose: pick the threshold on the calibration split instead of taking the policy's.
     """
 
@@ -38,7 +39,7 @@ class Settings:
     scenario: str = "single_stream"
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 1)):
+        for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
@@ -60,6 +61,8 @@ def run(
     dtype = getattr(torch, hardware.dtype)
     model = model.to(hardware.device, dtype).eval()
     samples = take(dataset.test, settings.limit, settings.seed)
+    if settings.timed or policy.reads == "extra":  # refused before anything is traced
+        read_live(policy, model)
     with applied(hardware):
         clean = _trace(model, dataset.calibration, settings, hardware, "trace calibration")
         macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
@@ -69,15 +72,12 @@ def run(
         perturbed = workload.apply(model, policy, samples)
         test = _trace(model, perturbed.samples, settings, hardware, f"trace {workload.name}")
     macs = table(cost(model, test.lengths.tolist()), test.lengths)
-    depth = replay(policy, test.logits)
+    depth = trace_depths(policy, test)
     before = noise()
-    latency = _time(model, policy, perturbed.samples[: settings.timed], hardware, limits, settings.seed)
-    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions)
-    failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
-                                     f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
+    timed = perturbed.samples[: settings.timed]
+    latency = _time(model, policy, timed, hardware, limits, settings.seed) if timed else None
     return Record(
-        status="failed" if failed else "unreliable" if latency.unreliable else "ok",
-        reasons=[*failed, *latency.unreliable],
+        **(_judged(policy, test, latency) if latency else {"status": "ok"}),
         created=utc_now(),
         machine={**fingerprint(), "noise_before": before, "noise_after": noise()},
         seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
@@ -86,16 +86,14 @@ def run(
             "n": len(samples),
             "split": "test",
             "limit": settings.limit or None,
-            "timed": latency.n,
+            "timed": len(timed),
             "truncated": test.truncated,
         },
         operating_point=point.section(),
         exits=_exits(test, macs),
-        results=_results(test, macs, depth) | {"mac_speedup_timed": _promise(macs, latency)},
+        results=_results(test, macs, depth) | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {}),
         curve=operating_point.curve(policy, test, macs, _grid(policy, clean)).rows(),
-        latency=asdict(latency),
         attack=_attack(perturbed, depth, model.num_exits),
-        audit=seen.section(),
         **identity,
     )
 
@@ -114,7 +112,7 @@ def _trace(model: Any, samples: Sequence[Any], settings: Settings, hardware: Har
 
 def _grid(policy: ThresholdPolicy, clean: Trace) -> Tensor:
     """Thresholds of the curve: those of the calibration split, so that clean and attacked curves share them."""
-    return operating_point.thresholds(operating_point.signals(policy, clean.logits), policy.rising, 200)
+    return operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
 
 
 def _time(
@@ -123,6 +121,20 @@ def _time(
     dtype = getattr(torch, hardware.dtype)
     batches = [model.collate([sample]).to(hardware.device, dtype) for sample in samples]
     return stopwatch(model, policy, batches, hardware, limits=limits, seed=seed)
+
+
+def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency) -> dict[str, Any]:
+    """A live run's sections and what they make of the record: failed where it is not what the replay says."""
+    extra = None if test.extra is None else test.extra[: latency.n]
+    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra)
+    failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
+                                     f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
+    return {
+        "status": "failed" if failed else "unreliable" if latency.unreliable else "ok",
+        "reasons": [*failed, *latency.unreliable],
+        "latency": asdict(latency),
+        "audit": seen.section(),
+    }
 
 
 def _exits(test: Trace, macs: Tensor) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from benchmark.progress import track
-from benchmark.types import Batch, EarlyExitModel, Trace
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Trace
 
 
 def order_by_size(samples: Sequence[Any]) -> list[int]:
@@ -20,7 +20,7 @@ def order_by_size(samples: Sequence[Any]) -> list[int]:
 
 
 def full_depth(model: EarlyExitModel, batch: Batch) -> torch.Tensor:
-    """All exits' logits (b, E, C); keeps gradients where they are wanted."""
+    """All that the exits yield (b, E, C + X); keeps gradients where they are wanted."""
     return torch.stack(list(model.exits(batch)), 1)
 
 
@@ -28,17 +28,27 @@ def full_depth(model: EarlyExitModel, batch: Batch) -> torch.Tensor:
 def trace(
     model: EarlyExitModel, samples: Sequence[Any], batch_size: int = 64, device: str = "cpu", description: str = "trace"
 ) -> Trace:
-    """Run `samples` to full depth in batches; rows of the result are in the samples' order."""
+    """Run `samples` to full depth in batches; rows of the result are in the samples' order.
+
+    Raises:
+        ExitbenchError: exits that yield another number of columns than the model says.
+    """
     positions = order_by_size(samples)
-    logits = torch.empty(len(samples), model.num_exits, model.num_classes)
+    classes, extra = model.num_classes, getattr(model, "extra_columns", 0)
+    columns = torch.empty(len(samples), model.num_exits, classes + extra)
     lengths = torch.zeros(len(samples), dtype=torch.int64)
     truncated = 0
     starts = range(0, len(samples), batch_size)
     for start in track(starts, description, unit="batch"):
         rows = positions[start : start + batch_size]
         batch = model.collate([samples[row] for row in rows])
-        logits[rows] = full_depth(model, batch.to(device)).float().cpu()
+        seen = full_depth(model, batch.to(device)).float().cpu()  # (b, E, C + X)
+        if seen.shape[1:] != columns.shape[1:]:
+            wanted = f"{model.num_exits} exits of {classes} logits and {extra} extra columns"
+            raise ExitbenchError(f"model: expected {wanted}, got {seen.shape[1]} exits of {seen.shape[2]} columns")
+        columns[rows] = seen
         lengths[rows] = batch.lengths
         truncated += batch.truncated
     labels = torch.tensor([sample.label for sample in samples])
-    return Trace(logits, labels, lengths, truncated)
+    beyond = columns[..., classes:].contiguous() if extra else None
+    return Trace(columns[..., :classes].contiguous(), labels, lengths, truncated, beyond)

@@ -30,12 +30,15 @@ def traced(
         "device": device.partition(":")[0],
         "dtype": dtype,
     }
+    if extra := getattr(model, "extra_columns", 0):
+        parts["extra"] = extra
     key = content_hash(parts)
     path = cache_dir() / "traces" / f"{key}.safetensors"
     if path.exists():
         try:
             stored = load_file(path)
-            return Trace(stored["logits"], stored["labels"], stored["lengths"], int(stored["truncated"]))
+            columns = (stored["logits"], stored["labels"], stored["lengths"])
+            return Trace(*columns, int(stored["truncated"]), stored["extra"] if extra else None)
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("trace cache %s is damaged (%s) and is built again", path.name, error)
     made = trace(model, samples, batch_size, device, description)
@@ -47,5 +50,7 @@ def _store(made: Trace, path: Any) -> None:
     import torch
 
     tensors = {"logits": made.logits, "labels": made.labels, "lengths": made.lengths}
+    if made.extra is not None:
+        tensors["extra"] = made.extra
     with whole_file(path) as temporary:
         save_file({**tensors, "truncated": torch.tensor(made.truncated)}, temporary)

@@ -17,6 +17,13 @@ class ExitbenchError(Exception):
     """An error a user can cause and mend: one line saying what was expected, what came, what to do."""
 
 
+class NotApplicable(ExitbenchError):
+    """Choices that do not go together on any machine, such as a rule that needs what a model does not give.
+
+    Asked for by itself such a combination is refused; a sweep says so and passes over it.
+    """
+
+
 @dataclass(frozen=True)
 class TextSample:
     """One labelled text: a sentence, or a pair of sentences."""
@@ -89,7 +96,11 @@ class Batch:
 
 
 class EarlyExitModel(Protocol):
-    """A model is a generator of exits; see `exits`. Everything else describes it to the suite."""
+    """A model is a generator of exits; see `exits`. Everything else describes it to the suite.
+
+    A model may have `extra_columns: int` X above 0: its exits then yield (b, C + X), the logits followed by X columns
+    for exit rules to read. The first of them is a learned certainty that the answer is right, before the sigmoid.
+    """
 
     num_exits: int  # E
     num_classes: int  # C
@@ -117,6 +128,31 @@ class EarlyExitModel(Protocol):
 
 
 @runtime_checkable
+class StagedModel(Protocol):
+    """An `EarlyExitModel` whose running samples can be set aside after an exit and joined with others there.
+
+    What is handed about, "running", is the model's own: all that the exits to come need of b samples. `exits` is then
+    `stages.staged_exits`. Without these four a model is as good, but `offline` cannot refill its batches.
+    """
+
+    def begin(self, batch: Batch) -> Any:
+        """What runs of a batch before exit 1."""
+        ...
+
+    def stage(self, running: Any, depth: int) -> tuple[Tensor, Any]:
+        """Exit `depth` (1 … E) for b samples -> what it yields (b, C + X), and what runs after it."""
+        ...
+
+    def select(self, running: Any, rows: Tensor) -> Any:
+        """The samples given by a mask (b,) or by row numbers."""
+        ...
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """What runs after one and the same exit, as one, in order."""
+        ...
+
+
+@runtime_checkable
 class WordModel(Protocol):
     """What a word search needs beyond `EarlyExitModel`: the tokenizer and the table it indexes.
 
@@ -133,7 +169,11 @@ class WordModel(Protocol):
 
 
 class Policy(Protocol):
-    """An exit rule: one step, written once and used both live and on traces."""
+    """An exit rule: one step, written once and used both live and on traces.
+
+    A rule may say what `step` is handed by a class variable `reads`: "logits" (b, C) when it says nothing, "extra" for
+    the columns (b, X) that a model yields after its logits, "hindsight" (b, 1) for what only labels can tell.
+    """
 
     name: ClassVar[str]
 
@@ -157,6 +197,7 @@ class Trace:
     labels: Tensor  # (N,) int64
     lengths: Tensor  # (N,) int64, the cost key of each sample
     truncated: int = 0
+    extra: Tensor | None = None  # (N, E, X) float32, what the model yields after its logits; None where it yields none
 
 
 @dataclass(frozen=True)
@@ -172,12 +213,14 @@ class Perturbed:
 
     facts: per-sample columns of length N (queries, seconds, changed, depth_before, depth_after);
     empty for `clean`. settings: what the attack was run with, for the record.
+    trails: per sample (queries spent, exit depth of the best found by then), from the clean input on.
     """
 
     samples: Sequence[Sample]
     facts: dict[str, list[float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     from_cache: bool = False
+    trails: Sequence[Sequence[Sequence[int]]] = ()
 
 
 class Workload(Protocol):
@@ -191,7 +234,10 @@ class Workload(Protocol):
 
 
 class Objective(Protocol):
-    """What an attack minimises: logits (b, E, C) and exit depths (b,) in 1 … E -> loss (b,)."""
+    """What an attack minimises: logits (b, E, C) and exit depths (b,) in 1 … E -> loss (b,).
+
+    One with an argument `answers` is told the last exit's answers (b,) on the clean inputs: what it is to move from.
+    """
 
     def __call__(self, logits: Tensor, exit_depth: Tensor) -> Tensor: ...
 
@@ -229,7 +275,8 @@ class Hardware:
     device: str  # torch device string
     dtype: str  # "float32", …
     threads: int
-    compiler: str = "eager"
+    compiler: str = "eager"  # "eager", or "inductor": torch.compile, stage by stage
+    quantise: str = "none"  # "none", or "int8_dynamic": linear layers in int8, activations scaled as they come
 
 
 @dataclass(frozen=True)
@@ -274,3 +321,22 @@ class Latency:
     exit_depths: list[int]  # live exit depths (1 … E), likewise
     median_ratio: float | None = None  # median over rounds of full / early: the typical sample, not the total
     repeat_half_width: float | None = None  # relative 95% half-width of speedup if the same samples were timed again
+    batch: int = 1  # samples put together at exit 1
+    units: int | None = None  # what a round times: samples, or in `offline` windows of batches; None means n
+    interval_over: str = "samples"  # what the intervals allow for: another draw of "samples", or more "rounds"
+    samples_per_s: float | None = None  # early exit, by the wall clock
+    full_samples_per_s: float | None = None
+    refilled: bool = False  # `offline`: whether samples of several batches went on together
+    gmacs_executed: float | None = None  # mean per sample, counted as run on the eager float32 model, padding included
+    gmacs_executed_full: float | None = None
+    padding_share: float | None = None  # of gmacs_executed, what only padding asked for
+    compile_s: float | None = None  # compiling and quantising, outside the clock; None where neither was asked for
+    worker: bool = False  # whether a process of its own was timed; only then are its bytes known
+    weight_bytes: int | None = None  # parameters and buffers as the profile holds them
+    peak_rss_bytes: int | None = None  # of the worker, the interpreter and its libraries included …
+    base_rss_bytes: int | None = None  # … which took this much before the model was there
+    peak_device_bytes: int | None = None  # allocated on a GPU at most
+    energy_source: str | None = None  # the meter; None where there is none, and then no joule is claimed
+    energy_j: float | None = None  # per sample with early exit, measured over whole passes after the clock
+    energy_full_j: float | None = None
+    noise: dict[str, Any] = field(default_factory=dict)  # `hardware.noise` inside the lock, before the warm-up

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from benchmark.types import ExitbenchError
+from benchmark.types import ExitbenchError, NotApplicable
 
 # What changes where or how fast a run goes, but no figure of it.
 NOT_IDENTITY = ("records", "force", "retry", "batch_size")
@@ -68,6 +68,11 @@ def combination(cfg: Any) -> None:
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         made = _measure(cfg, identity)
+    except NotApplicable as error:
+        if not in_sweep:
+            raise
+        print(f"pass {label}: {error}", flush=True)
+        return
     except Exception as error:
         if not in_sweep:
             raise
@@ -167,9 +172,15 @@ def summary(made: Any) -> str:
     """One line about a record."""
     if not made.results:
         return made.status
-    results, latency = made.results, made.latency
+    results = made.results
     return (
         f"{made.status}: accuracy {results['accuracy']['value']:.3f} of {results['accuracy_full']['value']:.3f}, "
         f"mean exit {results['mean_exit_depth']:.2f} of {len(made.exits)}, MAC speed-up {results['mac_speedup']:.2f}, "
-        f"measured {latency['speedup']:.2f} [{latency['speedup_lo']:.2f}, {latency['speedup_hi']:.2f}]"
+        + _clocked(made.latency)
     )
+
+
+def _clocked(latency: dict[str, Any]) -> str:
+    if not latency:
+        return "not timed"
+    return f"measured {latency['speedup']:.2f} [{latency['speedup_lo']:.2f}, {latency['speedup_hi']:.2f}]"
