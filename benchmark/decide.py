@@ -53,6 +53,15 @@ class ThresholdPolicy(ABC):
         signal, state = self.signal(logits, state)
         return self.stops(signal), state
 
+    def ops(self, num_classes: int) -> int | None:
+        """What one step computes for one sample beside the model, or None where the rule does not say.
+
+        In scalar +, −, ×, ÷, exp, log and comparisons; a softmax over C classes has 5C − 2 of them: C − 1 comparisons
+        for the largest, C differences, C exp, C − 1 sums, C quotients. None is a matrix product, so MACs hold none of
+        it; a rule that needs matrix products has them in the model's exits, where they are counted.
+        """
+        return None
+
     def at(self, threshold: float) -> Self:
         """The same rule with another threshold."""
         return replace(self, threshold=threshold)

@@ -54,6 +54,9 @@ def thresholds(signal: Tensor, rising: bool, at_most: int = 1000) -> Tensor:
     """
     # In the signals' own precision: a rule compares there, and a finer threshold would be rounded onto a signal.
     seen = torch.unique(signal[:, :-1].float())
+    seen = seen[seen.isfinite()]  # an infinite signal is on its side of every threshold
+    if not len(seen):
+        return torch.zeros(1, dtype=torch.float64)
     if len(seen) > at_most:
         seen = seen[torch.linspace(0, len(seen) - 1, at_most).round().long()]
     away = torch.tensor(math.inf if rising else -math.inf)

@@ -20,3 +20,7 @@ class Confidence(ThresholdPolicy):
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> largest probability (b,)."""
         return logits.softmax(-1).amax(-1), state
+
+    def ops(self, num_classes: int) -> int:
+        """Softmax 5C − 2, largest C − 1, comparison."""
+        return 6 * num_classes - 2

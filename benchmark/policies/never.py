@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from benchmark.decide import ThresholdPolicy
+from benchmark.types import ExitbenchError
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,19 @@ class Never(ThresholdPolicy):
     name: ClassVar[str] = "never"
     rising: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold != math.inf:
+            raise ExitbenchError(f"policy.threshold: expected .inf, as never has none, got {self.threshold}")
+
+    def at(self, threshold: float) -> Self:
+        """The rule itself."""
+        return self
+
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) -> zeros (b,), which no threshold is reached by."""
-        return torch.zeros(len(logits), device=logits.device), state
+        """Logits (b, C) -> minus infinity (b,), which no threshold is reached by."""
+        return torch.full((len(logits),), -math.inf, device=logits.device), state
+
+    def ops(self, num_classes: int) -> int:
+        """None: nothing is looked at."""
+        return 0

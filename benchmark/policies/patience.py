@@ -38,3 +38,7 @@ class Patience(ThresholdPolicy):
         answer = logits.argmax(-1)
         count = torch.where(answer == state[:, 0], state[:, 1] + 1, 0)
         return count, torch.stack([answer, count], 1)
+
+    def ops(self, num_classes: int) -> int:
+        """Best class C − 1, compared with the last, + 1, comparison."""
+        return num_classes + 2

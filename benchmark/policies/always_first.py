@@ -1,0 +1,39 @@
+"""Always answer at the first exit: the cheapest end of the scale, a bound on what any rule can save."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from benchmark.decide import ThresholdPolicy
+from benchmark.types import ExitbenchError
+
+
+@dataclass(frozen=True)
+class AlwaysFirst(ThresholdPolicy):
+    """Exit 1 stops every sample; it has no threshold to choose."""
+
+    threshold: float = -math.inf
+    name: ClassVar[str] = "always_first"
+    rising: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold != -math.inf:
+            raise ExitbenchError(f"policy.threshold: expected -.inf, as always_first has none, got {self.threshold}")
+
+    def at(self, threshold: float) -> Self:
+        """The rule itself."""
+        return self
+
+    def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (b, C) -> infinity (b,), which reaches every threshold."""
+        return torch.full((len(logits),), math.inf, device=logits.device), state
+
+    def ops(self, num_classes: int) -> int:
+        """None: nothing is looked at."""
+        return 0
