@@ -22,8 +22,13 @@ def write_card(
     device: str,
     recipe: Mapping[str, object],
     exits: Sequence[Mapping[str, float]],
+    stages: Sequence[str] = (),
 ) -> None:
-    """Write `path`; `exits` has calibration and test accuracy and GMACs of each exit, first to last."""
+    """Write `path`; `exits` has calibration and test accuracy and GMACs of each exit, first to last.
+
+    recipe: settings of a recipe of one stage; stages: lines that say it, see `recipe_lines`. A dataset whose metric is
+    not accuracy has each exit's score on the test data too.
+    """
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
     lines = [
         f"# {name}",
@@ -34,7 +39,7 @@ def write_card(
         "",
         f"- data: {dataset.name} (version {dataset.version}), {len(dataset.train):,} training samples, "
         f"fingerprint `{dataset.fingerprint}`",
-        f"- recipe: {', '.join(f'{key} {value}' for key, value in recipe.items())}",
+        *(stages or [f"- recipe: {_listed(recipe)}"]),
         f"- training took {seconds / 60:.0f} minutes on {device}, which other work shared; {versions}",
         f"- weights: sha256 `{sha256}`",
         "- the last state was kept: no data chose among the states of this training; "
@@ -48,5 +53,36 @@ def write_card(
         f"| {depth} | {row['calibration']:.4f} | {row['test']:.4f} | {row['gmacs']:.5f} |"
         for depth, row in enumerate(exits, 1)
     ]
+    if all("score" in row for row in exits):
+        scores = ", ".join(f"{row['score']:.4f}" for row in exits)
+        lines += ["", f"Test {dataset.metric}, the task's own metric, exit by exit: {scores}."]
     with whole_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
+
+
+def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Any]) -> list[str]:
+    """One line a stage: its settings as the configuration has them, its steps and seconds.
+
+    recipe: the resolved configuration, with a mapping for each stage where there are several.
+    stages: `train.Stage`s.
+    """
+    lines = []
+    for stage in stages:
+        name = f"stage {stage.name}" if stage.name else "recipe"
+        settings = recipe[stage.name] if stage.name else recipe
+        took = f"{stage.steps:,} steps in {stage.seconds:,.0f} s"
+        lines.append(f"- {name}: {_listed(_named(settings))}; {took}")
+    return lines
+
+
+def _named(node: Any) -> Any:
+    """A configuration with functions by their names."""
+    if isinstance(node, Mapping) and "_target_" in node and set(node) <= {"_target_", "_partial_"}:
+        return node["_target_"].rsplit(".", 1)[-1]
+    if isinstance(node, Mapping):
+        return {key: _named(value) for key, value in node.items() if key not in ("_target_", "_partial_")}
+    return [_named(value) for value in node] if isinstance(node, list) else node
+
+
+def _listed(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())

@@ -1,21 +1,36 @@
-"""How the exits' cross-entropies become one training loss: per-exit mean losses (E,) -> scalar."""
+"""How exits are taught: what each exit's loss is, and how the exits' losses become one.
+
+First kind: (answers E × (b, C), labels (b,), smoothing) -> E scalars. Second kind: per-exit losses (E,) -> scalar.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+EachLoss = Callable[[Sequence[Tensor], Tensor, float], Sequence[Tensor]]
+JointLoss = Callable[[Tensor], Tensor]
 
-def exit_losses(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of every exit: E × (b, C) and labels (b,) -> (E,), mean over the batch."""
-    return torch.stack([F.cross_entropy(exit_logits, labels, label_smoothing=smoothing) for exit_logits in logits])
+
+def exit_losses(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0) -> list[Tensor]:
+    """Cross-entropy of every exit: E × (b, C) and labels (b,) -> E scalars, means over the batch."""
+    return [F.cross_entropy(exit_logits, labels, label_smoothing=smoothing) for exit_logits in logits]
+
+
+def certainty_loss(certainty: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of sigmoid(certainty) (b,) against 1 where the answer of logits (b, C) is right, else 0.
+
+    BERxiT (EACL 2021, section 3.3) learns the complement, "is it wrong", which is the same error.
+    """
+    right = (logits.argmax(-1) == labels).to(certainty.dtype)  # no gradient: a comparison
+    return F.mse_loss(certainty.sigmoid(), right)
 
 
 def plain_sum(losses: Tensor) -> Tensor:
-    """Σ CE_i: DVT (section 3.4), DeeBERT's second stage, ElasticBERT."""
+    """Σ CE_i: DVT (section 3.4), ElasticBERT."""
     return losses.sum()
 
 
@@ -26,5 +41,17 @@ def depth_weighted(losses: Tensor) -> Tensor:
 
 
 def last_only(losses: Tensor) -> Tensor:
-    """CE of the last exit: an ordinary network, the baseline beside the others."""
+    """CE of the last exit: an ordinary network, the baseline beside the others, and DeeBERT's first stage."""
     return losses[-1]
+
+
+def all_but_last(losses: Tensor) -> Tensor:
+    """Σ CE_i without the last exit: DeeBERT's second stage (ACL 2020, section 3.2)."""
+    return losses[:-1].sum()
+
+
+def taught(loss: JointLoss, num_exits: int) -> list[bool]:
+    """Which exits (E,) a joint loss teaches: those whose loss moves it."""
+    losses = torch.ones(num_exits, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(losses), losses, allow_unused=True)
+    return [False] * num_exits if slope is None else (slope != 0).tolist()

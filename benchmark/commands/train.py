@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from benchmark.train import check_fit, train
+    from benchmark.training_run import claim
 
     torch.set_num_threads(cfg.threads)
     recipe = build(cfg.recipe)
@@ -25,17 +25,25 @@ def run(arguments: argparse.Namespace) -> int:
     torch.manual_seed(recipe.seed)
     model = build(cfg.model, checkpoint="")
     check_fit(model, dataset)
-    started = time.monotonic()
-    train(model, dataset, recipe, Path(cfg.runs) / cfg.name, cfg.device, cfg.limit)
-    seconds = time.monotonic() - started
-    _keep(cfg, model, dataset, recipe, seconds, "exitbench train " + " ".join(arguments.overrides))
+    folder = Path(cfg.runs) / cfg.name
+    claim(folder, _settings(cfg, dataset))
+    stages = train(model, dataset, recipe, folder, cfg.device, cfg.limit)
+    _keep(cfg, model, dataset, stages, "exitbench train " + " ".join(arguments.overrides))
     return 0
 
 
-def _keep(cfg: Any, model: Any, dataset: Any, recipe: Any, seconds: float, command: str) -> None:
+def _settings(cfg: Any, dataset: Any) -> dict[str, Any]:
+    """All that decides what training makes, in plain types."""
     from omegaconf import OmegaConf
 
-    from benchmark.card import write_card
+    chosen = {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "recipe")}
+    return {**chosen, "limit": cfg.limit, "data": dataset.fingerprint, "samples": len(dataset.train)}
+
+
+def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None:
+    from omegaconf import OmegaConf
+
+    from benchmark.card import recipe_lines, write_card
     from benchmark.compose import build
     from benchmark.weights_io import save_weights
 
@@ -44,11 +52,11 @@ def _keep(cfg: Any, model: Any, dataset: Any, recipe: Any, seconds: float, comma
     sha256 = save_weights(model.trainable_state(), weights)
     # What is evaluated is what was written: loaded afresh, low-rank updates merged as users will have them.
     loaded = build(cfg.model, checkpoint=str(weights))
-    settings: Any = OmegaConf.to_container(cfg.recipe)
-    facts = {key: value for key, value in settings.items() if not isinstance(value, dict) and key != "_target_"}
-    facts["loss"] = cfg.recipe.loss._target_.rsplit(".", 1)[-1]
     exits = _evaluate(loaded, dataset)
-    write_card(folder / f"{cfg.name}.md", cfg.name, command, dataset, sha256, seconds, cfg.device, facts, exits)
+    seconds = sum(stage.seconds for stage in stages)
+    settings: Any = OmegaConf.to_container(cfg.recipe, resolve=True)
+    lines = recipe_lines(settings, stages)
+    write_card(folder / f"{cfg.name}.md", cfg.name, command, dataset, sha256, seconds, cfg.device, {}, exits, lines)
     for depth, row in enumerate(exits, 1):
         print(f"exit {depth}: calibration {row['calibration']:.4f}, test {row['test']:.4f}, {row['gmacs']:.5f} GMACs")
     print(f"wrote {weights} and its card")

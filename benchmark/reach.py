@@ -1,0 +1,111 @@
+"""Which parameters an exit's answer depends on, read from the graph of one forward pass; what recipes make of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.types import Batch, ExitbenchError
+
+
+def reach(model: Any, batch: Batch) -> list[set[str]]:
+    """For each exit, first to last, the names of the trainable parameters that its answer (b, C) depends on."""
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    training = model.training
+    model.eval()  # draws no random numbers
+    answers = [logits[:, : model.num_classes].sum() for logits in model.exits(batch)]
+    model.train(training)
+    found = []
+    for answer in answers:
+        slopes = torch.autograd.grad(answer, list(named.values()), allow_unused=True, retain_graph=True)
+        found.append({name for name, slope in zip(named, slopes, strict=True) if slope is not None})
+    return found
+
+
+@contextmanager
+def frozen(model: Any, only: Sequence[str], keep_last_exit: bool, batch: Batch) -> Iterator[list[nn.Module]]:
+    """Within the block, parameters that `only` does not name, or that the last exit depends on, are not trained.
+
+    Yields the modules that are frozen altogether, which should run as in evaluation; none where nothing is asked.
+
+    Raises:
+        ExitbenchError: nothing is left to train, or a pattern finds nothing.
+    """
+    before = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    for pattern in only:
+        if not any(re.search(pattern, name) for name in before):
+            raise ExitbenchError(
+                f"recipe.only: expected patterns of trainable parameters such as {', '.join(list(before)[-3:])}; "
+                f"{pattern!r} finds none"
+            )
+    kept = reach(model, batch)[-1] if keep_last_exit else set()
+    for name, value in before.items():
+        named = not only or any(re.search(pattern, name) for pattern in only)
+        value.requires_grad_(named and name not in kept)
+    try:
+        if not any(value.requires_grad for value in before.values()):
+            raise ExitbenchError("recipe: expected something to train, but all that this stage names is to be kept")
+        yield list(_asleep(model)) if only or keep_last_exit else []
+    finally:
+        for value in before.values():
+            value.requires_grad_(True)
+
+
+def _asleep(module: nn.Module) -> Iterator[nn.Module]:
+    """The largest modules whose parameters are all frozen."""
+    parameters = list(module.parameters())
+    if parameters and not any(value.requires_grad for value in parameters):
+        yield module
+        return
+    for child in module.children():
+        yield from _asleep(child)
+
+
+@contextmanager
+def equilibrium(model: Any, batch: Batch) -> Iterator[Counter[str]]:
+    """Within the block, each parameter's gradient is divided by the number of exits that depend on it.
+
+    Gradient equilibrium (Li et al., ICCV 2019, section 3.1; used by ElasticBERT, NAACL 2022) rescales the gradient at
+    exit i of L: 1/(L - i + 1) into the exit, (L - i)/(L - i + 1) from what is deeper. Multiplied along the way, every
+    loss from exit i on reaches segment i with 1/(L - i + 1), one over the number of exits that depend on it: the same
+    gradients, without touching the model. Yields those numbers by parameter.
+
+    Raises:
+        ExitbenchError: a parameter that is used at several depths, where the two are not the same.
+    """
+    _expect_single_use(model, batch)
+    counts = Counter(name for names in reach(model, batch) for name in names)
+    handles = [
+        value.register_hook(lambda slope, n=counts[name]: slope / n)
+        for name, value in model.named_parameters()
+        if counts[name] > 1
+    ]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _expect_single_use(model: Any, batch: Batch) -> None:
+    calls: Counter[str] = Counter()
+    owners = {name: module for name, module in model.named_modules() if module._parameters}
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: calls.update([name])) for name, module in owners.items()
+    ]
+    with torch.no_grad():
+        for _ in model.exits(batch):
+            pass
+    for handle in handles:
+        handle.remove()
+    if shared := [name for name, count in calls.items() if count > 1]:
+        raise ExitbenchError(
+            f"recipe.equilibrium: expected every layer to be used once, but {shared[0]} is shared by several depths; "
+            "choose model.pooler=own and a backbone whose layers share nothing, or another recipe"
+        )
