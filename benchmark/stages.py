@@ -1,13 +1,16 @@
-"""A staged model as the generator of exits that every model is."""
+"""A staged model as the generator of exits that every model is, and joining texts of several lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmark.types import Batch
+
+Running = tuple[Tensor, Tensor | None]  # a text encoder's hidden states (b, T, d), and mask (b, T) or None: no padding
 
 
 def staged_exits(model: Any, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
@@ -18,3 +21,13 @@ def staged_exits(model: Any, batch: Batch) -> Generator[Tensor, Tensor | None, N
         keep = yield columns
         if keep is not None and depth < model.num_exits:
             running = model.select(running, keep)
+
+
+def join_padded(parts: Sequence[Running]) -> Running:
+    """Texts of several groups in order, each group padded to the longest of all."""
+    longest = max(hidden.shape[1] for hidden, _ in parts)
+    if all(mask is None and hidden.shape[1] == longest for hidden, mask in parts):
+        return torch.cat([hidden for hidden, _ in parts]), None
+    hidden = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[1])) for one, _ in parts]
+    masks = [one.new_ones(one.shape[:2], dtype=torch.int64) if mask is None else mask for one, mask in parts]
+    return torch.cat(hidden), torch.cat([torch.nn.functional.pad(one, (0, longest - one.shape[1])) for one in masks])
