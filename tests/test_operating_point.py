@@ -73,3 +73,44 @@ def test_a_drop_outside_its_range_is_refused(drop):
 def test_thresholds_that_are_no_numbers_are_refused(policy, threshold):
     with pytest.raises(ExitbenchError, match=r"policy\.threshold: expected"):
         policy(threshold)
+
+
+def slow_curve(policy, trace, macs, at):
+    """The definition of a curve: one replay for each threshold."""
+    rows = torch.arange(len(trace.labels))
+    columns = []
+    for threshold in at.tolist():
+        depth = replay(policy.at(threshold), trace.logits)
+        right = trace.logits[rows, depth - 1].argmax(-1) == trace.labels
+        columns.append([right.double().mean(), macs[rows, depth - 1].mean(), depth.double().mean()])
+    return torch.tensor(columns, dtype=torch.float64)
+
+
+def off_at_equals(policy, trace, macs, at):
+    """Broken on purpose: thresholds a hair higher, so that signals on a threshold fall on its other side."""
+    return operating_point.curve(policy, trace, macs, torch.nextafter(at.float(), torch.tensor(9.0)).double())
+
+
+def check_curve(curve, policy, seed):
+    trace, macs = random_trace(seed, n=40)
+    trace.logits[::3] = trace.logits[:1]  # equal signals
+    seen = operating_point.thresholds(signals(policy, trace.logits), policy.rising)
+    at = torch.cat([seen, seen[:-1] + 0.5 * seen.diff(), torch.tensor([-9.0, 0.0, 1.0, 9.0, float("inf")]).double()])
+    at = at.clamp(min=0) if isinstance(policy, Patience) else at
+    at = at[at.isfinite()] if isinstance(policy, Patience) else at
+    found = curve(policy, trace, macs, at)
+    torch.testing.assert_close(
+        torch.stack([found.accuracy, found.macs, found.depth], 1), slow_curve(policy, trace, macs, at)
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_the_curve_is_what_replay_gives(policy, seed):
+    check_curve(operating_point.curve, policy, seed)
+
+
+def test_a_curve_that_is_off_at_equals_is_caught():
+    with pytest.raises(AssertionError):
+        check_curve(off_at_equals, Confidence(0.5), 1)
