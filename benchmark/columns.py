@@ -33,8 +33,9 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("accuracy_diff", "gmacs_diff", "mean_exit_depth_diff", "speedup_diff"), "number"),
     **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
     **dict.fromkeys(("split", "twin_id", "created", "reasons"), "text"),
-    **dict.fromkeys(("exits", "curve"), "object"),
+    **dict.fromkeys(("exits", "curve", "results", "config"), "object"),
 }
+OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
 # Numbers differ across these for reasons that are not the model's or the policy's: rows are ranked within one.
 COMPARABLE = ["dataset", "split", "n", "workload", "hardware", "scenario", "fingerprint"]
@@ -53,7 +54,7 @@ def row(record: Record) -> Row:
         **{name: latency.get(name) for name in ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "full_ms_p50")},
         **{name: latency.get(name) for name in ("speedup", "speedup_lo", "speedup_hi", "canary")},
         **{name: attack.get(name) for name in ("queries_mean", "changed_mean", "seconds_mean", "share_full_depth")},
-        **{name: getattr(record, name) for name in ("status", "record_id", "created", "exits", "curve")},
+        **{name: getattr(record, name) for name in ("status", "record_id", "created", *OBJECTS)},
         "threshold": record.operating_point.get("threshold"),
         "accuracy": accuracy.get("value"),
         "accuracy_stderr": accuracy.get("stderr"),

@@ -23,11 +23,13 @@ class ThresholdPolicy(ABC):
     rising: a sample stops when signal >= threshold (rising) or signal < threshold (falling).
     Subclasses give `name`, `rising` and `signal`; `step` is the same for all.
     reads: what `signal` is handed as its logits, "logits" (b, C), "extra" (b, X) or "hindsight" (b, 1); see `handed`.
+    tunable: whether there is a threshold to choose at all.
     """
 
     name: ClassVar[str]
     rising: ClassVar[bool]
     reads: ClassVar[str] = "logits"
+    tunable: ClassVar[bool] = True
     threshold: float
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import metrics
-from benchmark.columns import COLUMNS, COMPARABLE, CSV_COLUMNS, rows
+from benchmark.columns import COLUMNS, COMPARABLE, CSV_COLUMNS, OBJECTS, rows
 from benchmark.files import whole_file
 from benchmark.record import Record
 from benchmark.types import ExitbenchError
@@ -42,7 +42,8 @@ _DTYPES = {"text": "str", "number": "float64", "count": "Int64", "lists": "objec
 def frame(records: Sequence[Record]) -> pd.DataFrame:
     """One row per record, stably sorted, `clean` before attacks; the columns of `columns.COLUMNS`, typed.
 
-    The last two, `exits` and `curve`, hold lists of dicts for figures; the CSV leaves them out. `rank` is by
+    The last ones, from `exits` on, hold sections of the record for figures and derived tables; the CSV leaves them out.
+    `rank` is by
     accuracy, then fewer GMACs, among `ok` rows that share everything in `columns.COMPARABLE`.
     """
     said = rows(records)
@@ -109,7 +110,7 @@ def _cells(path: Path) -> pd.DataFrame:
 
 
 def read_csv(path: Path, records: Sequence[Record] = ()) -> pd.DataFrame:
-    """A written leaderboard as `frame` gives it; `exits` and `curve` are filled from `records` of the same ids.
+    """A written leaderboard as `frame` gives it; whole sections are filled from `records` of the same ids.
 
     Raises ExitbenchError for a file that is not there or not a leaderboard.
     """
@@ -123,8 +124,9 @@ def read_csv(path: Path, records: Sequence[Record] = ()) -> pd.DataFrame:
         }
     except ValueError as error:
         raise ExitbenchError(f"{path}: {error}") from error
-    for name in ("exits", "curve"):
-        columns[name] = _typed([getattr(known.get(one), name, []) for one in cells["record_id"]], "object")
+    for name in OBJECTS:
+        empty: list | dict = [] if name in ("exits", "curve") else {}
+        columns[name] = _typed([getattr(known.get(one), name, empty) for one in cells["record_id"]], "object")
     return pd.DataFrame(columns)
 
 

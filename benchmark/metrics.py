@@ -133,3 +133,19 @@ def curve_area(gmacs: ArrayLike, scores: ArrayLike) -> float | None:
     if len(points) < 2:
         return None
     return float(np.trapezoid([best[point] for point in points], points) / (points[-1] - points[0]))
+
+
+def score_area(macs: ArrayLike, scores: ArrayLike, macs_ends: ArrayLike, scores_ends: ArrayLike) -> float | None:
+    """Area under an exit rule's score–MACs curve, over the same budgets for all rules: a mean score.
+
+    macs (P,), scores (P,): what the rule gives at P thresholds. macs_ends, scores_ends (2,): (c_1, s_1) when all leave
+    at exit 1 and (c_E, s_E) when none leaves early, which are added to the points. With all points sorted by cost,
+
+        A = Σ_k (c_{k+1} − c_k) · (s_k + s_{k+1}) / 2  /  (c_E − c_1),
+
+    points of equal cost counting with their best score. Between two points lies what a rule gives that picks one of
+    them at random for each sample, so a rule that knows nothing has (s_1 + s_E) / 2. None where c_E = c_1.
+    """
+    costs, values = _pair("score_area", macs, scores)
+    cost_ends, value_ends = _pair("score_area", macs_ends, scores_ends)
+    return curve_area(np.concatenate([costs, cost_ends]), np.concatenate([values, value_ends]))

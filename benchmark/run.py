@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark import metrics, operating_point
+from benchmark import drops, metrics, operating_point
 from benchmark.audit import audit
 from benchmark.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
 from benchmark.hardware import applied, fingerprint, noise
@@ -65,9 +65,9 @@ def run(
         read_live(policy, model)
     with applied(hardware):
         clean = _trace(model, dataset.calibration, settings, hardware, "trace calibration")
-        macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
+        clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
         pick = operating_point.choose if settings.choose else operating_point.given
-        point = pick(policy, clean, macs, settings.max_drop)
+        point = pick(policy, clean, clean_macs, settings.max_drop)
         policy = policy.at(point.threshold)
         perturbed = workload.apply(model, policy, samples)
         test = _trace(model, perturbed.samples, settings, hardware, f"trace {workload.name}")
@@ -91,7 +91,10 @@ def run(
         },
         operating_point=point.section(),
         exits=_exits(test, macs),
-        results=_results(test, macs, depth) | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {}),
+        results=_results(test, macs, depth)
+        | {"rule_ops": _rule_ops(policy, depth, model)}
+        | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
+        | ({} if perturbed.facts else drops.section(policy, clean, clean_macs, test, macs, _score(dataset))),
         curve=operating_point.curve(policy, test, macs, _grid(policy, clean)).rows(),
         attack=_attack(perturbed, depth, model.num_exits),
         **identity,
@@ -161,6 +164,19 @@ def _results(test: Trace, macs: Tensor, depth: Tensor) -> dict[str, Any]:
         "gmacs_full": float(full.mean() / 1e9),
         "mac_speedup": metrics.mac_speedup(spent, full),
     }
+
+
+def _score(dataset: Dataset) -> drops.Score:
+    """The task's own metric as a function of answers and labels."""
+    return lambda answers, labels: metrics.accuracy(answers, labels)["value"]
+
+
+def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: Any) -> dict[str, float] | None:
+    """Scalar operations of the rule itself, in no MACs: at each exit, and a sample's mean; the last exit asks none."""
+    each = policy.ops(model.num_classes)
+    if each is None:
+        return None
+    return {"per_exit": each, "mean": each * float(depth.clamp(max=model.num_exits - 1).double().mean())}
 
 
 def _promise(macs: Tensor, latency: Latency) -> float:

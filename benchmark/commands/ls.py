@@ -38,7 +38,7 @@ def choices(group: str, roots: list[Path]) -> dict[str, str]:
 
 
 def describe(file: Path) -> str:
-    """The first comment line of a yaml."""
+    """The first comment line of a yaml, after the package that Hydra wants on the very first line of an experiment."""
     with file.open(encoding="utf-8") as stream:
-        first = stream.readline().strip()
+        first = next((line.strip() for line in stream if not line.startswith("# @package")), "")
     return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -20,6 +20,7 @@ class Never(ThresholdPolicy):
     threshold: float = math.inf
     name: ClassVar[str] = "never"
     rising: ClassVar[bool] = True
+    tunable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,59 @@
+"""Every exit rule on every model: score, mean exit depth, MACs saved at a drop of 0, 1, 2 points, area of the curve.
+
+A row is one clean record; of several of one model, dataset, rule and sample count the latest `ok` one counts. score is
+the task's own metric on the test split, at the threshold of the record; drop_k: mac_speedup on the test split at the
+cheapest threshold that lost at most k points of accuracy on the calibration split, and lost_k the points of score it
+really lost there. area: `metrics.score_area`. rule_ops: scalar operations of the rule itself for a sample, in no MACs.
+bound: what is no rule to choose: never and always_first are the ends of the scale, and oracle knows the labels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+BOUNDS = {"never": "full depth", "always_first": "first exit", "oracle": "knows labels"}
+SPELLING = {
+    **dict.fromkeys(("threshold", "rule_ops"), "{:.4g}"),
+    **dict.fromkeys(("mean_exit_depth", "mac_speedup", "drop_0", "drop_1", "drop_2"), "{:.2f}"),
+    **dict.fromkeys(("lost_0", "lost_1", "lost_2"), "{:+.1f}"),
+}
+KEY = ["model", "dataset", "policy", "n"]
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard's clean rows that hold a rule's range, bounds last, best area first."""
+    kept = [
+        row
+        for row in frame.to_dict("records")
+        if row["workload"] == "clean" and row["results"].get("at_drop") is not None
+    ]
+    if not kept:
+        return pd.DataFrame()
+    rows = pd.DataFrame([_row(row) for row in sorted(kept, key=lambda row: (row["status"] == "ok", row["created"]))])
+    rows = rows.drop_duplicates(KEY, keep="last")
+    order = rows.assign(is_bound=rows["bound"] != "").sort_values(
+        ["dataset", "model", "is_bound", "area"], ascending=[True, True, True, False], kind="stable"
+    )
+    return order.drop(columns="is_bound").reset_index(drop=True)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    results = row["results"]
+    score = results.get("score", {"metric": "accuracy", "value": row["accuracy"]})
+    said = {
+        **{name: row[name] for name in ("model", "dataset", "policy")},
+        "bound": BOUNDS.get(row["policy"], ""),
+        "metric": score["metric"],
+        "score": score["value"],
+        "score_full": results["score_full"],
+        **{name: row[name] for name in ("threshold", "mean_exit_depth", "mac_speedup")},
+        **dict.fromkeys(("drop_0", "lost_0", "drop_1", "lost_1", "drop_2", "lost_2"), math.nan),
+    }
+    for point in results["at_drop"]:
+        points = round(100 * point["max_drop"])
+        said[f"drop_{points}"] = point["mac_speedup"]
+        said[f"lost_{points}"] = 100 * (results["score_full"] - point["score"])
+    return said | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}
