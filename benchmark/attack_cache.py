@@ -1,11 +1,12 @@
 """Attacked samples on disk, so that attacking happens once and is then measured under every hardware profile.
 
-An entry is a JSON (texts, facts) and, for images, a safetensors file; the JSON carries the sha256 of both contents.
+An entry is a JSON (texts, facts, trails) and, for images, a safetensors file; the JSON carries the sha256 of both.
 An entry that does not match its hash is reported, forgotten and attacked again; it is never believed.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import json
@@ -22,20 +23,41 @@ from benchmark.files import sha256_file, whole_file
 from benchmark.identity import content_hash, model_facts, samples_hash
 from benchmark.types import EarlyExitModel, ImageSample, Perturbed, Policy, Sample, TextSample
 
-ATTACK_VERSION = 1  # raised whenever an attack's code would give other samples
+# What an attack's outcome is made by; a change of their code, comments and docstrings aside, is another attack.
+MADE_BY = (
+    *("objectives", "searches/words", "searches/pixels", "party", "released_search", "candidates", "characters"),
+    *("beam", "edits", "vocabulary", "climb", "balls", "forward", "decide", "meaning", "workloads/adversarial"),
+)
 log = logging.getLogger(__name__)
 
 
 def key_of(model: EarlyExitModel, policy: Policy, samples: Sequence[Sample], settings: dict[str, Any]) -> str:
     """sha256 of everything that decides what an attack gives; settings as `describe` makes them."""
     parts = {
-        "version": ATTACK_VERSION,
+        "code": code_hash(),
         **model_facts(model),
         "samples": samples_hash(samples),
         "settings": settings,
         "policy": describe(policy) | {"name": policy.name, "threshold": policy.threshold},
     }
     return content_hash(parts)
+
+
+@functools.cache
+def code_hash() -> str:
+    """sha256 over the code that makes attacks and the stop words, without what only people read."""
+    package = Path(__file__).parent
+    trees = {name: _bare((package / f"{name}.py").read_text(encoding="utf-8")) for name in MADE_BY}
+    return content_hash({**trees, "stop words": sha256_file(package / "stopwords.txt")})
+
+
+def _bare(code: str) -> str:
+    """Code as its syntax tree, which has no comments and no layout, with the docstrings cut out."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def describe(thing: Any) -> dict[str, Any]:
@@ -53,6 +75,7 @@ def describe(thing: Any) -> dict[str, Any]:
 def save(path: Path, made: Perturbed) -> None:
     """Write an entry whole: the pixels first, the JSON that vouches for them last."""
     body: dict[str, Any] = {"indices": [sample.index for sample in made.samples], "facts": made.facts}
+    body["trails"] = made.trails
     body["texts"] = [sample.texts for sample in made.samples if isinstance(sample, TextSample)]
     images = [sample.pixels.detach().cpu() for sample in made.samples if isinstance(sample, ImageSample)]
     if images:
@@ -72,7 +95,7 @@ def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | 
         body = entry["body"]
         if entry["sha256"] != content_hash(body) or body["indices"] != [sample.index for sample in clean]:
             raise ValueError("its content does not match its hash")
-        return Perturbed(_rebuilt(path, body, clean), body["facts"], from_cache=True)
+        return Perturbed(_rebuilt(path, body, clean), body["facts"], from_cache=True, trails=body["trails"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if warn:
             log.warning("attack cache %s is damaged (%s) and is built again", path.name, error)

@@ -1,4 +1,4 @@
-"""One text under attack: its words, its beam of edited versions, what was tried, and the deepest version so far."""
+"""One text under attack: its words, its beam of edited versions, what was tried, and the best version so far."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ from benchmark.edits import Word, render
 from benchmark.types import TextSample
 
 Edits = tuple[tuple[int, str], ...]  # (position among the words, new form), ascending; () is the clean text
+KEEPS = ("deepest", "loss")
 
 
 @dataclass(frozen=True)
 class Version:
-    """An edited text that was run: how deep it went, and how unsure the answering exit was (1 − its confidence)."""
+    """An edited text that was run.
+
+    worth: what is kept for, its depth or minus its loss. tie: breaks ties in the beam, how unsure the answering exit
+    was (1 − its confidence). won: nothing better is wanted. allowed: whether it may be kept at all.
+    """
 
     edits: Edits
     depth: int
-    doubt: float
+    worth: float
+    tie: float = 0.0
+    won: bool = False
+    allowed: bool = True
 
 
 @dataclass
 class Hunt:
-    """The search on one sample; `clean` is the sample itself, run once."""
+    """The search on one sample; `clean` is the sample itself, run once.
+
+    trail: (queries spent, depth of the best version then), from the clean text on, one entry per improvement.
+    """
 
     sample: TextSample
     words: list[Word]
@@ -32,9 +43,12 @@ class Hunt:
     tokens: int  # of the clean text, to batch by length
     clean: Version
     draw: random.Random
+    answer: int = -1  # of the last exit on the clean text
+    near: dict[int, list[int]] | None = None  # spot -> columns of the vocabulary it may become; None for all
     queries: int = 1
     best: Version = field(init=False)
     beam: list[Version] = field(init=False)
+    trail: list[tuple[int, int]] = field(init=False)
     pending: list[Edits] = field(default_factory=list)
     _round: list[Version] = field(default_factory=list)
     _seen: set[Edits] = field(default_factory=set)
@@ -42,10 +56,15 @@ class Hunt:
     def __post_init__(self) -> None:
         self.best = self.clean
         self.beam = [self.clean]
+        self.trail = [(1, self.clean.depth)]
 
     def texts(self, edits: Edits) -> tuple[str, ...]:
         """The sample's texts with these edits."""
         return render(self.sample.texts, self.words, dict(edits))
+
+    def edited(self, edits: Edits) -> TextSample:
+        """The sample with these edits."""
+        return TextSample(self.sample.index, self.sample.label, self.texts(edits))
 
     def free(self, version: Version) -> list[int]:
         """Positions that may still change in a version: no word changes twice, no more words than allowed."""
@@ -54,10 +73,10 @@ class Hunt:
         taken = {position for position, _ in version.edits}
         return [spot for spot in self.spots if spot not in taken]
 
-    def open(self, full: int, budget: int | None) -> bool:
+    def open(self, budget: int | None) -> bool:
         """Whether there is something left to win, to change and to spend."""
         spent = budget is not None and self.queries >= budget
-        return self.best.depth < full and not spent and any(self.free(version) for version in self.beam)
+        return not self.best.won and not spent and any(self.free(version) for version in self.beam)
 
     def propose(self, ranked: Iterable[Edits], budget: int | None) -> None:
         """Queue this round's candidates, best first; what was tried before, in any order of edits, is left out."""
@@ -66,20 +85,25 @@ class Hunt:
         self._seen.update(self.pending)
 
     def take(self, size: int) -> list[Edits]:
-        """The next candidates to run."""
+        """The next candidates to run; none once the hunt is won."""
+        if self.best.won:
+            return []
         taken, self.pending = self.pending[:size], self.pending[size:]
         return taken
 
     def record(self, version: Version) -> None:
-        """A candidate was run; the best changes only for a deeper one, so no edit is kept in vain."""
+        """A candidate was run; the best changes only for one that is worth more, so no edit is kept in vain."""
         self.queries += 1
+        if not version.allowed:
+            return
         self._round.append(version)
-        if version.depth > self.best.depth:
+        if version.worth > self.best.worth:
             self.best = version
+            self.trail.append((self.queries, version.depth))
 
     def advance(self, width: int) -> None:
-        """The round's deepest versions, the least sure first among equals, are the next beam."""
-        self.beam = sorted(self._round, key=lambda version: (-version.depth, -version.doubt))[:width]
+        """The round's best versions, the least sure first among equals, are the next beam."""
+        self.beam = sorted(self._round, key=lambda version: (-version.worth, -version.tie))[:width]
         self._round = []
 
 

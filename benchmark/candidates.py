@@ -1,4 +1,4 @@
-"""Candidate word edits of one version of a text, best first: by the gradient, or at random."""
+"""Candidate edits of one version of a text, best first: words by the gradient, misspellings, or either at random."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmark.beam import Edits, Hunt, Version, add
+from benchmark.characters import misspellings
 from benchmark.types import EarlyExitModel, ExitbenchError, WordModel
 from benchmark.vocabulary import Encoding, Vocabulary, whole_words
+
+Promise = tuple[float, Edits]  # the loss that an edit promises, or the change of it, and the edit
+LEVELS = ("word", "character", "both")
+TOKENS_LOOKED_AT = 10  # misspelt are words of the ten tokens with the largest gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +27,16 @@ class Lexicon:
     vocabulary: Vocabulary
     embeddings: Tensor
     table: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a backward pass says of one version: its tokens, their embeddings (T, d), the loss and its slope (T, d)."""
+
+    encoding: Encoding
+    embeds: Tensor
+    slope: Tensor
+    loss: float = 0.0
 
 
 def lexicon_of(model: EarlyExitModel) -> Lexicon:
@@ -37,25 +52,30 @@ def lexicon_of(model: EarlyExitModel) -> Lexicon:
     return Lexicon(model.tokenizer, model.max_length, vocabulary, embeddings, table)
 
 
-def first_order(
-    hunt: Hunt, version: Version, lexicon: Lexicon, encoding: Encoding, embeds: Tensor, slope: Tensor, size: int
-) -> list[tuple[float, Edits]]:
+def guided(
+    hunt: Hunt, version: Version, lexicon: Lexicon, view: View, level: str, size: int
+) -> tuple[list[Promise], list[Promise]]:
+    """Up to `size` edits of a version with the loss they promise: new words, and misspellings, half each for "both"."""
+    words = first_order(hunt, version, lexicon, view, _share(level, "word", size))
+    letters = misspelt(hunt, version, _steepest(hunt, version, view), _share(level, "character", size))
+    return [(view.loss + change, edit) for change, edit in words], [(view.loss, edit) for edit in letters]
+
+
+def first_order(hunt: Hunt, version: Version, lexicon: Lexicon, view: View, size: int) -> list[Promise]:
     """The `size` edits that lower the loss most to first order, with the change they promise.
 
-    s(u) = (E_u − E_v)·g_v; a word v of several tokens counts as the mean over its tokens. embeds, slope (T, d): the
-    version's own token embeddings and the loss's gradient to them. Words and candidates are ranked together.
+    s(u) = (E_u − E_v)·g_v; a word v of several tokens counts as the mean over its tokens. Words and candidates are
+    ranked together.
     """
-    spots = [spot for spot in hunt.free(version) if encoding.positions[spot]]
-    if not spots:
+    spots = [spot for spot in hunt.free(version) if view.encoding.positions[spot]]
+    if not spots or not size:
         return []
-    here = (embeds * slope).sum(-1)  # (T,)
-    pull = torch.stack([slope[encoding.positions[spot]].mean(0) for spot in spots])  # (w, d)
-    base = torch.stack([here[encoding.positions[spot]].mean() for spot in spots])  # (w,)
+    here = (view.embeds * view.slope).sum(-1)  # (T,)
+    pull = torch.stack([view.slope[view.encoding.positions[spot]].mean(0) for spot in spots])  # (w, d)
+    base = torch.stack([here[view.encoding.positions[spot]].mean() for spot in spots])  # (w,)
     scores = pull @ lexicon.table.T - base[:, None]  # (w, n)
     for row, spot in enumerate(spots):
-        own = lexicon.vocabulary.column(hunt.words[spot].form)
-        if own is not None:
-            scores[row, own] = torch.inf
+        _forbid(scores[row], hunt, spot, lexicon)
     lowest = scores.flatten().topk(min(size, scores.numel()), largest=False)
     width = scores.shape[1]
     return [
@@ -65,15 +85,71 @@ def first_order(
     ]
 
 
-def at_random(hunt: Hunt, version: Version, lexicon: Lexicon, size: int) -> list[Edits]:
-    """`size` distinct edits, or all there are, drawn evenly from the same words and candidates."""
+def _forbid(scores: Tensor, hunt: Hunt, spot: int, lexicon: Lexicon) -> None:
+    """Set to infinity what a word may not become: itself, and words that are not near where only those may be."""
+    if hunt.near is not None:
+        kept = torch.full_like(scores, torch.inf)
+        kept[hunt.near[spot]] = scores[hunt.near[spot]]
+        scores.copy_(kept)
+    own = lexicon.vocabulary.column(hunt.words[spot].form)
+    if own is not None:
+        scores[own] = torch.inf
+
+
+def _steepest(hunt: Hunt, version: Version, view: View) -> list[int]:
+    """Free spots that hold one of the ten tokens with the largest gradient."""
+    spots = [spot for spot in hunt.free(version) if view.encoding.positions[spot]]
+    size = view.slope.norm(dim=-1)  # (T,)
+    held = sorted({place for spot in spots for place in view.encoding.positions[spot]}, key=lambda t: -float(size[t]))
+    steep = set(held[:TOKENS_LOOKED_AT])
+    return [spot for spot in spots if steep & set(view.encoding.positions[spot])]
+
+
+def misspelt(hunt: Hunt, version: Version, spots: list[int], size: int) -> list[Edits]:
+    """`size` misspellings drawn evenly among those of the words at `spots`, or all there are."""
+    if not size:
+        return []
+    made = [(spot, form) for spot in spots for form in misspellings(hunt.words[spot].form, hunt.draw)]
+    return [add(version.edits, spot, form) for spot, form in hunt.draw.sample(made, min(size, len(made)))]
+
+
+def at_random(hunt: Hunt, version: Version, lexicon: Lexicon, level: str, size: int) -> list[Edits]:
+    """`size` distinct edits, or all there are, drawn evenly from the same words, candidates and misspellings."""
+    letters = misspelt(hunt, version, hunt.free(version), _share(level, "character", size))
+    return _random_words(hunt, version, lexicon, _share(level, "word", size)) + letters
+
+
+def _random_words(hunt: Hunt, version: Version, lexicon: Lexicon, size: int) -> list[Edits]:
     spots, width = hunt.free(version), len(lexicon.vocabulary.forms)
-    places = hunt.draw.sample(range(len(spots) * width), min(size, len(spots) * width))
+    if hunt.near is None:
+        places = hunt.draw.sample(range(len(spots) * width), min(size, len(spots) * width))
+        drawn = [(spots[place // width], place % width) for place in places]
+    else:
+        every = [(spot, column) for spot in spots for column in hunt.near[spot]]
+        drawn = hunt.draw.sample(every, min(size, len(every)))
     return [
-        _edit(hunt, version, lexicon, spots[place // width], place % width)
-        for place in places
-        if place % width != lexicon.vocabulary.column(hunt.words[spots[place // width]].form)
+        _edit(hunt, version, lexicon, spot, column)
+        for spot, column in drawn
+        if column != lexicon.vocabulary.column(hunt.words[spot].form)
     ]
+
+
+def neighbours(lexicon: Lexicon, vectors: Tensor, count: int, cosine: float) -> list[list[int]]:
+    """For each vector (w, d) the columns of its `count` nearest words by cosine, none of them below `cosine`."""
+    table = torch.nn.functional.normalize(lexicon.table.float(), dim=-1)
+    near = torch.nn.functional.normalize(vectors.float(), dim=-1) @ table.T  # (w, n)
+    best = near.topk(min(count, near.shape[1]), -1)
+    return [
+        [column for column, close in zip(columns, closeness, strict=True) if close >= cosine]
+        for columns, closeness in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+
+
+def _share(level: str, part: str, size: int) -> int:
+    """How many of `size` candidates are words, how many misspellings."""
+    if level == "both":
+        return size - size // 2 if part == "word" else size // 2
+    return size if level == part else 0
 
 
 def _edit(hunt: Hunt, version: Version, lexicon: Lexicon, spot: int, column: int) -> Edits:

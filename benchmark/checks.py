@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from benchmark.types import ExitbenchError
@@ -18,6 +19,12 @@ def share(field: str, value: object, zero: bool = False) -> None:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
     if not 0 <= number <= 1 or (number == 0 and not zero):
         raise ExitbenchError(f"{field}: expected a number in {'[0' if zero else '(0'}, 1], got {value!r}")
+
+
+def positive(field: str, value: object) -> None:
+    """Raise ExitbenchError unless `value` is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ExitbenchError(f"{field}: expected a number above 0, got {value!r}")
 
 
 def choice(field: str, value: object, choices: Collection[str]) -> None:

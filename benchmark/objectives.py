@@ -1,7 +1,7 @@
 """What an attack minimises, on logits of all exits and the current exit depths; searches only follow its gradient.
 
 Every objective takes logits (b, E, C) and exit_depth (b,) in 1 … E and gives a loss (b,). Targets and weights are
-constants to the gradient. None needs a label: the model's own answers stand for it.
+constants to the gradient. None needs a label: the model's own clean answers stand for it.
 """
 
 from __future__ import annotations
@@ -44,16 +44,21 @@ def uniform(logits: Tensor, exit_depth: Tensor, weighted: bool = True, last: boo
     return to_uniform(logits[:, :-1], weights[:, :-1])
 
 
-def accuracy(logits: Tensor, exit_depth: Tensor) -> Tensor:
-    """The usual attack on the answer: minus the last exit's cross-entropy to its own prediction -> (b,)."""
+def accuracy(logits: Tensor, exit_depth: Tensor, answers: Tensor | None = None) -> Tensor:
+    """The usual attack on the answer: minus the last exit's cross-entropy to its clean answer (b,) -> (b,).
+
+    answers: the last exit's on the clean inputs, which stand for labels; its present ones where not given.
+    """
     _check(logits, exit_depth)
-    return -F.cross_entropy(logits[:, -1], logits[:, -1].argmax(-1), reduction="none")
+    answers = logits[:, -1].argmax(-1) if answers is None else answers
+    return -F.cross_entropy(logits[:, -1], answers, reduction="none")
 
 
-def accuracy_all(logits: Tensor, exit_depth: Tensor) -> Tensor:
-    """The same on every exit: minus the mean cross-entropy of all exits, each to its own prediction -> (b,)."""
+def accuracy_all(logits: Tensor, exit_depth: Tensor, answers: Tensor | None = None) -> Tensor:
+    """The same on every exit: minus the mean cross-entropy of all exits to the last exit's clean answer -> (b,)."""
     _check(logits, exit_depth)
-    return -_cross_entropy(logits, logits.argmax(-1)).mean(-1)
+    answers = logits[:, -1].argmax(-1) if answers is None else answers
+    return -_cross_entropy(logits, answers[:, None].expand(logits.shape[:2])).mean(-1)
 
 
 def importance(exit_depth: Tensor, num_exits: int) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark import drops, metrics, operating_point
+from benchmark import attack_report, drops, metrics, operating_point
+from benchmark.attack_report import Side
 from benchmark.audit import audit
 from benchmark.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
 from benchmark.hardware import applied, fingerprint, noise
@@ -18,7 +19,7 @@ from benchmark.provenance import provenance
 from benchmark.record import Record, utc_now
 from benchmark.timing import Limits, stopwatch
 from benchmark.trace_cache import traced
-from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Perturbed, Trace, Workload
+from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def run(
         policy = policy.at(point.threshold)
         perturbed = workload.apply(model, policy, samples)
         test = _trace(model, perturbed.samples, settings, hardware, f"trace {workload.name}")
+        # The same samples unattacked: a look-up where their clean twin was run.
+        untouched = _trace(model, samples, settings, hardware, "trace clean") if perturbed.facts else test
     macs = table(cost(model, test.lengths.tolist()), test.lengths)
     depth = trace_depths(policy, test)
     before = noise()
@@ -96,7 +99,9 @@ def run(
         | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
         | ({} if perturbed.facts else drops.section(policy, clean, clean_macs, test, macs, _score(dataset))),
         curve=operating_point.curve(policy, test, macs, _grid(policy, clean)).rows(),
-        attack=_attack(perturbed, depth, model.num_exits),
+        attack=attack_report.section(perturbed, samples, _side(model, policy, untouched), _side(model, policy, test))
+        if perturbed.facts
+        else {},
         **identity,
     )
 
@@ -106,7 +111,9 @@ def take(samples: Sequence[Any], limit: int, seed: int) -> Sequence[Any]:
     if not limit or limit >= len(samples):
         return samples
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
-    return [samples[position] for position in order[:limit].tolist()]
+    chosen = order[:limit].tolist()
+    at = getattr(samples, "at", None)  # a dataset that decodes on access keeps doing so
+    return at(chosen) if at else [samples[position] for position in chosen]
 
 
 def _trace(model: Any, samples: Sequence[Any], settings: Settings, hardware: Hardware, description: str) -> Trace:
@@ -138,6 +145,10 @@ def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency) -> dict[str,
         "latency": asdict(latency),
         "audit": seen.section(),
     }
+
+
+def _side(model: Any, policy: ThresholdPolicy, seen: Trace) -> Side:
+    return Side(seen, table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen))
 
 
 def _exits(test: Trace, macs: Tensor) -> list[dict[str, Any]]:
@@ -184,16 +195,3 @@ def _promise(macs: Tensor, latency: Latency) -> float:
     depth = torch.tensor(latency.exit_depths)
     timed = macs[: latency.n]
     return metrics.mac_speedup(timed[torch.arange(latency.n), depth - 1].numpy(), timed[:, -1].numpy())
-
-
-def _attack(perturbed: Perturbed, depth: Tensor, num_exits: int) -> dict[str, Any]:
-    """Settings and per-sample means of an attack's facts; empty for a workload that has none."""
-    if not perturbed.facts:
-        return {}
-    means = {f"{name}_mean": sum(column) / len(column) for name, column in perturbed.facts.items()}
-    return {
-        "settings": dict(perturbed.settings),
-        **means,
-        "share_full_depth": float((depth == num_exits).double().mean()),
-        "from_cache": perturbed.from_cache,
-    }

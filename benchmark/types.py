@@ -223,6 +223,14 @@ class Perturbed:
     trails: Sequence[Sequence[Sequence[int]]] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What an attack is made against, where that is not what is measured: a model and the rule it exits by."""
+
+    model: EarlyExitModel
+    policy: Policy
+
+
 class Workload(Protocol):
     """Turns (model, samples) into samples: the identity, or an attack on this model under this policy."""
 

@@ -93,7 +93,7 @@ def sweep(tmp_path_factory):
     """A whole sweep of both families, clean and attacked, then leaderboard and figures."""
     folder = tmp_path_factory.mktemp("sweep")
     cache = str(folder / "cache")
-    words = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workload=clean,same",
+    words = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workload=clean,same_quick",
              "hardware=cpu_1t", "limit=12", "timing.time_limit_s=2"]  # fmt: skip
     first = exitbench(*words, cwd=folder, EXITBENCH_CACHE=cache)
     assert first.returncode == 0, first.stderr
@@ -104,7 +104,7 @@ def test_a_sweep_leaves_a_record_for_each_combination(sweep):
     folder, *_ = sweep
     records = [json.loads(file.read_text()) for file in (folder / "results" / "records").glob("*.json")]
     assert {(one["choices"]["model"], one["choices"]["workload"]) for one in records} == {
-        (model, workload) for model in ("small_dvt", "small_bert") for workload in ("clean", "same")
+        (model, workload) for model in ("small_dvt", "small_bert") for workload in ("clean", "same_quick")
     }
     for one in records:
         assert one["status"] in ("ok", "unreliable"), one["reasons"]
@@ -114,7 +114,7 @@ def test_a_sweep_leaves_a_record_for_each_combination(sweep):
         assert one["operating_point"]["chosen_by"] == "calibration"
     by_choice = {(one["choices"]["model"], one["choices"]["workload"]): one for one in records}
     for model in ("small_dvt", "small_bert"):
-        clean, attacked = by_choice[model, "clean"], by_choice[model, "same"]
+        clean, attacked = by_choice[model, "clean"], by_choice[model, "same_quick"]
         assert clean["operating_point"]["threshold"] == attacked["operating_point"]["threshold"]
         assert attacked["results"]["mean_exit_depth"] >= clean["results"]["mean_exit_depth"]
 

@@ -100,7 +100,7 @@ def _identity(cfg: Any) -> dict[str, Any]:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from benchmark import __version__
+    from benchmark import __version__, transfer
     from benchmark.files import sha256_file
     from benchmark.hardware import fingerprint
     from benchmark.record import record_id
@@ -114,6 +114,8 @@ def _identity(cfg: Any) -> dict[str, Any]:
     checkpoint = config["model"].get("checkpoint")
     weights = sha256_file(weights_path(checkpoint)) if checkpoint else None
     parts = {"config": decides, "choices": choices, "weights": weights, "version": __version__}
+    if source := transfer.weights(config):
+        parts["source_weights"] = source
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
         "choices": choices,
@@ -131,6 +133,7 @@ def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
     quiet_libraries()
     import torch
 
+    from benchmark import transfer
     from benchmark.run import Settings, run
     from benchmark.timing import Limits
     from benchmark.train import check_fit
@@ -146,6 +149,7 @@ def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
     dataset = _dataset(json.dumps(OmegaConf.to_container(cfg.dataset)))
     model = build(cfg.model)
     check_fit(model, dataset)
+    workload = transfer.bring(workload, cfg, dataset, hardware)
     return run(model, dataset, workload, policy, hardware, settings, limits, **identity)
 
 

@@ -1,19 +1,18 @@
-"""Word search: a beam over texts with a few words replaced, many samples and beams in each forward and backward."""
+"""Word search: a beam over texts with a few words replaced or misspelt, guided by a gradient or drawn at random."""
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-import torch
-
-from benchmark import candidates, checks, decide, edits, forward, vocabulary
-from benchmark.beam import Edits, Hunt, Version
+from benchmark import beam, candidates, checks, edits, released_search
+from benchmark.beam import Hunt
+from benchmark.party import Party
 from benchmark.types import (
     EarlyExitModel,
+    ExitbenchError,
     Finished,
     Objective,
     Perturbed,
@@ -23,7 +22,6 @@ from benchmark.types import (
 )
 
 CANDIDATES = ("gradient", "random")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,26 @@ class WordSearch:
     """SAME's word search: `shortlist` first-order candidates per beam version, `beam` kept, for `rounds` rounds.
 
     Never changed: stop words, words with digits or apostrophes, a word twice, more than max(least, ⌈share × words⌉)
-    words of a sample (both texts of a pair together). candidates: by the gradient, or `random` from the same words
-    and vocabulary, as the rival at the same budget.
+    words of a sample (both texts of a pair together). A text without a word to change is left alone, at one query.
+    candidates: by the gradient, or `random` from the same words and vocabulary, as the rival at the same budget.
+    level: `word` replaces words, `character` misspells them, `both` does half of each.
+    keep: the `deepest` version, which is the dearest as costs never fall with depth, until full depth; or that of the
+    lowest `loss`, until the last exit's answer flips: attacks on accuracy.
+    neighbours, cosine: where not 0, a word only becomes one of so many nearest in the embedding table, none of them
+    below this cosine. keep_answer: versions that flip the last exit's answer are never kept.
     max_queries: forwards a sample may cost, clean text and gradients included; null for no limit but the beam's.
     wave: candidates of a sample run before looking whether one of them won; doubles with each wave.
+    faithful: the released search instead, quirks and all; see `released_search`.
     Source: SAME (arXiv 2305.12228). Mended against the released code: the best version of all rounds counts, a
     sample at full depth is left alone, gradients are fresh, words of several tokens and capitalised ones take part.
     """
 
     candidates: str = "gradient"
+    level: str = "word"
+    keep: str = "deepest"
+    neighbours: int = 0
+    cosine: float = 0.0
+    keep_answer: bool = False
     shortlist: int = 100
     beam: int = 5
     rounds: int = 10
@@ -48,16 +57,28 @@ class WordSearch:
     max_queries: int | None = None
     wave: int = 8
     batch_size: int = 32
+    faithful: bool = False
     kind: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         checks.choice("search.candidates", self.candidates, CANDIDATES)
+        checks.choice("search.level", self.level, candidates.LEVELS)
+        checks.choice("search.keep", self.keep, beam.KEEPS)
+        checks.whole_number("search.neighbours", self.neighbours, 0)
+        checks.share("search.cosine", self.cosine, zero=True)
         for name in ("shortlist", "beam", "rounds", "wave", "batch_size"):
             checks.whole_number(f"search.{name}", getattr(self, name), 1)
         checks.share("search.share", self.share, zero=True)
         checks.whole_number("search.least", self.least, 0)
         if self.max_queries is not None:
             checks.whole_number("search.max_queries", self.max_queries, 1)
+        if self.cosine and not self.neighbours:
+            raise ExitbenchError("search.neighbours: expected a number of words for search.cosine to limit, got 0")
+        mended = {"candidates": "gradient", "keep": "deepest", "keep_answer": False, "neighbours": 0}
+        mended |= {"max_queries": None}
+        for name, value in mended.items():
+            if self.faithful and getattr(self, name) != value:
+                raise ExitbenchError(f"search.{name}: expected {value} with faithful, got {getattr(self, name)!r}")
 
     def run(
         self,
@@ -68,23 +89,28 @@ class WordSearch:
         seed: int,
         finished: Finished = unwatched,
     ) -> Perturbed:
-        """The most expensive text found for each of `samples`; each has its own random stream by (seed, index)."""
+        """The best text found for each of `samples`; each has its own random stream by (seed, index)."""
         if not samples:
             return Perturbed([])
         began = time.perf_counter()
-        party = _Party(self, model, policy, objective, finished)
-        hunts, predictions = party.start(samples, seed)
+        party = Party(self, model, policy, objective, finished)
+        hunts = released_search.hunt_all(party, samples, seed) if self.faithful else self._hunt(party, samples, seed)
+        found = [hunt.edited(hunt.best.edits) for hunt in hunts]
+        kept = [hunt.answer == after for hunt, after in zip(hunts, party.answers(found), strict=True)]
+        facts = self._facts(hunts, found, kept, time.perf_counter() - began)
+        return Perturbed(found, facts, trails=[hunt.trail for hunt in hunts])
+
+    def _hunt(self, party: Party, samples: Sequence[TextSample], seed: int) -> list[Hunt]:
+        hunts = party.start(samples, seed)
         for _ in range(self.rounds):
-            running = [hunt for hunt in hunts if hunt.open(model.num_exits, self.max_queries)]
+            running = [hunt for hunt in hunts if hunt.open(self.max_queries)]
             if not running:
                 break
             party.round(running)
         for hunt in hunts:
-            if hunt.best.depth < model.num_exits:
-                finished(hunt.clean.depth, hunt.best.depth)
-        found = [TextSample(h.sample.index, h.sample.label, h.texts(h.best.edits)) for h in hunts]
-        kept = [a == b for a, b in zip(predictions, party.answers(found), strict=True)]
-        return Perturbed(found, self._facts(hunts, found, kept, time.perf_counter() - began))
+            if not hunt.best.won:
+                party.finished(hunt.clean.depth, hunt.best.depth)
+        return hunts
 
     def _facts(
         self, hunts: list[Hunt], found: list[TextSample], kept: list[bool], seconds: float
@@ -103,138 +129,6 @@ class WordSearch:
             "depth_before": [hunt.clean.depth for hunt in hunts],
             "depth_after": [hunt.best.depth for hunt in hunts],
             "prediction_kept": kept,
+            "nothing_to_change": [not hunt.spots for hunt in hunts],
         }
         return {name: [float(value) for value in column] for name, column in columns.items()}
-
-
-class _Party:
-    """All samples of one run, searched together on one model."""
-
-    def __init__(
-        self, search: WordSearch, model: EarlyExitModel, policy: Policy, objective: Objective, finished: Finished
-    ) -> None:
-        self.search, self.model, self.policy, self.objective = search, model, policy, objective
-        self.finished = finished
-        self.lexicon = candidates.lexicon_of(model)
-        self.device, _ = forward.place_of(model)
-
-    def start(self, samples: Sequence[TextSample], seed: int) -> tuple[list[Hunt], list[int]]:
-        """A hunt for each sample, and the last exit's clean answers. Samples at full depth count as finished."""
-        words = [edits.words_of(sample.texts) for sample in samples]
-        encodings = self._encode([sample.texts for sample in samples], words)
-        logits = self._full_depth(samples)
-        hunts = [
-            Hunt(
-                sample,
-                words[row],
-                [
-                    n
-                    for n, word in enumerate(words[row])
-                    if edits.replaceable(word.form) and encodings[row].positions[n]
-                ],
-                edits.allowance(len(words[row]), self.search.share, self.search.least),
-                len(encodings[row].ids),
-                Version((), depth, 0.0),
-                random.Random(f"{seed}/{sample.index}"),
-            )
-            for row, (sample, depth) in enumerate(
-                zip(samples, decide.replay(self.policy, logits).tolist(), strict=True)
-            )
-        ]
-        for hunt in hunts:
-            if hunt.clean.depth == self.model.num_exits:
-                self.finished(hunt.clean.depth, hunt.clean.depth)
-        return hunts, logits[:, -1].argmax(-1).tolist()
-
-    def answers(self, samples: Sequence[TextSample]) -> list[int]:
-        """The last exit's answers."""
-        return self._full_depth(samples)[:, -1].argmax(-1).tolist()
-
-    def round(self, hunts: list[Hunt]) -> None:
-        """Propose for all, run what was proposed in waves, and move every beam on."""
-        guided = self.search.candidates == "gradient"
-        ranked = self._by_gradient(hunts) if guided else self._at_random(hunts)
-        for hunt, proposals in zip(hunts, ranked, strict=True):
-            hunt.propose(proposals, self.search.max_queries)
-        size = self.search.wave
-        while asked := [(hunt, edit) for hunt in hunts for edit in self._next(hunt, size)]:
-            self._measure(asked)
-            size *= 2
-        for hunt in hunts:
-            hunt.advance(self.search.beam)
-            if hunt.best.depth == self.model.num_exits:
-                self.finished(hunt.clean.depth, hunt.best.depth)
-
-    def _next(self, hunt: Hunt, size: int) -> list[Edits]:
-        return hunt.take(size) if hunt.best.depth < self.model.num_exits else []
-
-    def _at_random(self, hunts: list[Hunt]) -> list[list[Edits]]:
-        ranked = []
-        for hunt in hunts:
-            drawn = [
-                edit
-                for version in hunt.beam
-                for edit in candidates.at_random(hunt, version, self.lexicon, self.search.shortlist)
-            ]
-            hunt.draw.shuffle(drawn)
-            ranked.append(drawn)
-        return ranked
-
-    def _by_gradient(self, hunts: list[Hunt]) -> list[list[Edits]]:
-        """For each hunt its beam's candidates, by the loss they promise to first order."""
-        ranked: dict[int, list[tuple[float, Edits]]] = {id(hunt): [] for hunt in hunts}
-        asked = [(hunt, version) for hunt in hunts for version in hunt.beam if hunt.free(version)]
-        asked.sort(key=lambda pair: pair[0].tokens)
-        for part in _parts(asked, self.search.batch_size):
-            samples = [_sample(hunt, version.edits) for hunt, version in part]
-            batch = self.model.collate(samples).to(self.device)
-            embeds = self.lexicon.embeddings[batch.inputs["input_ids"]]  # (b, T, d)
-            batch = batch.with_inputs(inputs_embeds=embeds)
-            loss, _, slope = forward.gradient(self.model, self.policy, self.objective, batch, "inputs_embeds")
-            encodings = self._encode([s.texts for s in samples], [edits.words_of(s.texts) for s in samples])
-            for row, (hunt, version) in enumerate(part):
-                hunt.queries += 1
-                real = batch.inputs["attention_mask"][row].bool()
-                own = candidates.first_order(
-                    hunt,
-                    version,
-                    self.lexicon,
-                    encodings[row],
-                    embeds[row, real],
-                    slope[row, real],
-                    self.search.shortlist,
-                )
-                ranked[id(hunt)] += [(float(loss[row]) + change, edit) for change, edit in own]
-        return [[edit for _, edit in sorted(ranked[id(hunt)])] for hunt in hunts]
-
-    def _measure(self, asked: list[tuple[Hunt, Edits]]) -> None:
-        """Run candidates with early exit on: what leaves costs nothing more."""
-        asked.sort(key=lambda pair: pair[0].tokens)
-        for part in _parts(asked, self.search.batch_size):
-            batch = self.model.collate([_sample(hunt, edit) for hunt, edit in part]).to(self.device)
-            with torch.no_grad():
-                logits, depth = decide.live(self.policy, self.model, batch)
-            doubt = 1 - logits.float().softmax(-1).amax(-1)
-            for (hunt, edit), deep, unsure in zip(part, depth.tolist(), doubt.tolist(), strict=True):
-                hunt.record(Version(edit, deep, unsure))
-
-    def _encode(self, texts: list[tuple[str, ...]], words: list[list[edits.Word]]) -> list[vocabulary.Encoding]:
-        return vocabulary.encode(self.lexicon.tokenizer, texts, words, self.lexicon.max_length)
-
-    def _full_depth(self, samples: Sequence[TextSample]) -> torch.Tensor:
-        """Logits (n, E, C), in the order of the samples."""
-        order = sorted(range(len(samples)), key=lambda row: sum(map(len, samples[row].texts)))
-        rows: dict[int, torch.Tensor] = {}
-        for part in _parts(order, self.search.batch_size):
-            with torch.no_grad():
-                logits = forward.all_exits(self.model, self.model.collate([samples[n] for n in part]).to(self.device))
-            rows |= dict(zip(part, logits, strict=True))
-        return torch.stack([rows[row] for row in range(len(samples))])
-
-
-def _sample(hunt: Hunt, edit: Edits) -> TextSample:
-    return TextSample(hunt.sample.index, hunt.sample.label, hunt.texts(edit))
-
-
-def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

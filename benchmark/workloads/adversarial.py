@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import AcquireReturnProxy, FileLock
 
-from benchmark import attack_cache, checks
+from benchmark import attack_cache, checks, decide, meaning
 from benchmark.cache import cache_dir
 from benchmark.progress import track
-from benchmark.types import EarlyExitModel, ExitbenchError, Finished, Objective, Perturbed, Policy, Sample, Search
+from benchmark.types import (
+    EarlyExitModel,
+    ExitbenchError,
+    Finished,
+    NotApplicable,
+    Objective,
+    Perturbed,
+    Policy,
+    Sample,
+    Search,
+    Source,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,8 @@ class Adversarial:
 
     searches: by kind of sample, "text" and "image". chunk: samples attacked together; each finished chunk is kept,
     so an interrupted attack goes on where it stopped. cache: the folder, null for `attacks` in the suite's cache.
+    meaning: the sentence encoder behind the fact `meaning` of texts, or "none".
+    source_model, source_policy, source_threshold: the choices that `source` is built from; see `transfer`.
     """
 
     name: str
@@ -30,6 +43,11 @@ class Adversarial:
     seed: int = 0
     chunk: int = 64
     cache: str | None = None
+    meaning: str = meaning.NONE
+    source_model: str | None = None
+    source_policy: str | None = None
+    source_threshold: float | str = "auto"
+    source: Source | None = None
     settings: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -46,15 +64,26 @@ class Adversarial:
         object.__setattr__(self, "searches", dict(self.searches))
 
     def apply(self, model: EarlyExitModel, policy: Policy, samples: Sequence[Sample]) -> Perturbed:
-        """The attacked samples with their facts, from the cache where this very attack was made before."""
+        """The attacked samples with their facts, from the cache where this very attack was made before.
+
+        Raises:
+            NotApplicable: the rule leaves at one exit before the last whatever the input, so no depth can be attacked.
+            ExitbenchError: samples of a kind without a search; a model that the search cannot work on.
+        """
         if not samples:
             return Perturbed([])
         search = self._search(samples)
+        if self.source is not None:
+            model, policy = self.source.model, self.source.policy
+        elif self.source_model or self.source_policy:
+            raise ExitbenchError("workload.source_model: expected a source built from it, got none; see `transfer`")
+        refuse_fixed(policy, model)
         settings = {
             "objective": attack_cache.describe(self.objective),
             "search": attack_cache.describe(search),
             "seed": self.seed,
             "chunk": self.chunk,
+            "meaning": self.meaning,
         }
         key = attack_cache.key_of(model, policy, samples, settings)
         folder = Path(self.cache) if self.cache else cache_dir() / "attacks"
@@ -63,7 +92,14 @@ class Adversarial:
             with _alone(path):
                 made = attack_cache.load(path, samples, warn=False)
                 made = made or self._attack(model, policy, search, samples, path)
-        return Perturbed(made.samples, made.facts, settings, made.from_cache)
+        return Perturbed(made.samples, made.facts, settings | self._source_facts(), made.from_cache, made.trails)
+
+    def _source_facts(self) -> dict[str, Any]:
+        if self.source is None:
+            return {}
+        rule = self.source.policy
+        named = {"model": self.source_model, "weights_sha256": getattr(self.source.model, "weights_hash", None)}
+        return {"source": named | {"policy": rule.name, "threshold": rule.threshold}}
 
     def _search(self, samples: Sequence[Sample]) -> Search:
         kinds = {sample.kind for sample in samples}
@@ -87,7 +123,7 @@ class Adversarial:
                 kept.append(path.with_name(f"{path.stem}.{start}.json"))
                 part = attack_cache.load(kept[-1], chunk)
                 if part is None:
-                    part = search.run(model, policy, self.objective, chunk, self.seed, told)
+                    part = self._measured(search.run(model, policy, self.objective, chunk, self.seed, told), chunk)
                     attack_cache.save(kept[-1], part)
                 else:
                     _tell_again(part, told)
@@ -97,6 +133,29 @@ class Adversarial:
         for chunk_path in kept:
             attack_cache.forget(chunk_path)
         return made
+
+    def _measured(self, part: Perturbed, clean: Sequence[Sample]) -> Perturbed:
+        """With the fact `meaning`, where texts are asked for it."""
+        if self.meaning == meaning.NONE or clean[0].kind != "text":
+            return part
+        return replace(part, facts=part.facts | {"meaning": meaning.cosines(self.meaning, clean, part.samples)})
+
+
+def refuse_fixed(policy: Policy, model: EarlyExitModel) -> None:
+    """Raise NotApplicable for a rule that leaves at one exit before the last whatever the logits.
+
+    Seen on made-up logits from even to sure that agree and disagree from exit to exit.
+    """
+    draw = torch.Generator().manual_seed(0)
+    shape = (64, model.num_exits, model.num_classes)
+    logits = torch.randn(shape, generator=draw) * torch.logspace(-3, 2, 64)[:, None, None]
+    extra = torch.randn(*shape[:2], getattr(model, "extra_columns", 0), generator=draw) * 10
+    depth = decide.replay(policy, logits, extra)
+    if (depth == depth[0]).all() and depth[0] < model.num_exits:
+        raise NotApplicable(
+            f"policy {policy.name}: expected a rule whose exit depends on the input, to attack its depth, got one that "
+            f"always leaves at exit {int(depth[0])}; choose another rule or threshold"
+        )
 
 
 def _alone(path: Path) -> AcquireReturnProxy:
@@ -113,7 +172,8 @@ def _alone(path: Path) -> AcquireReturnProxy:
 def _joined(parts: Sequence[Perturbed]) -> Perturbed:
     """Chunks in order as one."""
     facts = {name: [value for part in parts for value in part.facts[name]] for name in parts[0].facts}
-    return Perturbed([sample for part in parts for sample in part.samples], facts)
+    samples = [sample for part in parts for sample in part.samples]
+    return Perturbed(samples, facts, trails=[trail for part in parts for trail in part.trails])
 
 
 def _tell_again(part: Perturbed, told: Finished) -> None:

@@ -167,10 +167,9 @@ def test_first_order_scores_rank_as_the_loss_does_when_embeddings_hardly_differ(
     batch = model.collate([sample])
     batch = batch.with_inputs(inputs_embeds=lexicon.embeddings[batch.inputs["input_ids"]])
     loss, _, slope = forward.gradient(model, policy, objectives.uniform, batch, "inputs_embeds")
-    hunt = Hunt(sample, words, [1, 2, 3], 3, 6, Version((), 1, 0.0), None)  # type: ignore[arg-type]
-    ranked = candidates.first_order(
-        hunt, hunt.clean, lexicon, encoding, batch.inputs["inputs_embeds"][0], slope[0], 1000
-    )
+    hunt = Hunt(sample, words, [1, 2, 3], 3, 6, Version((), 1, 1), None)  # type: ignore[arg-type]
+    view = candidates.View(encoding, batch.inputs["inputs_embeds"][0], slope[0])
+    ranked = candidates.first_order(hunt, hunt.clean, lexicon, view, 1000)
     tried = [TextSample(0, 0, hunt.texts(edit)) for _, edit in ranked]
     with torch.no_grad():
         true = objectives.uniform(

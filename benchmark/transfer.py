@@ -1,0 +1,88 @@
+"""Transfer: what an attack is made against, where that is another model or another rule than what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.types import Dataset, ExitbenchError, Hardware, Source
+
+
+def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
+    """The workload with the source that its `source_model`, `source_policy` and `source_threshold` name.
+
+    A workload that names none comes back as it is. What is not named is what `cfg` measures. The threshold `auto` is
+    chosen for the source, on the calibration split, at its policy's max_drop.
+
+    Raises:
+        ExitbenchError: a choice that is not there; a model that does not fit the dataset or the measured model.
+    """
+    named = getattr(workload, "source_model", None), getattr(workload, "source_policy", None)
+    if not any(named):
+        return workload
+    import torch
+
+    from benchmark import operating_point
+    from benchmark.compose import build
+    from benchmark.hardware import applied
+    from benchmark.macs import cost, table
+    from benchmark.trace_cache import traced
+    from benchmark.train import check_fit
+
+    rule = _choice("policy", named[1], cfg)
+    threshold, max_drop = rule.pop("threshold"), rule.pop("max_drop")
+    if workload.source_threshold != "auto":
+        threshold = workload.source_threshold
+    model = build(_choice("model", named[0], cfg))
+    check_fit(model, dataset)
+    model = model.to(hardware.device, getattr(torch, hardware.dtype)).eval()
+    if threshold != "auto":
+        return replace(workload, source=Source(model, build(rule, threshold=threshold)))
+    policy = build(rule, threshold=0)
+    with applied(hardware):
+        seen = traced(model, dataset.calibration, 64, hardware.device, hardware.dtype, "trace source calibration")
+        macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
+    point = operating_point.choose(policy, seen, macs, max_drop)
+    return replace(workload, source=Source(model, policy.at(point.threshold)))
+
+
+def weights(cfg: Any) -> str | None:
+    """sha256 of the checkpoint of the source model that a workload's plain configuration names, None where none is."""
+    name = cfg["workload"].get("source_model")
+    if not name:
+        return None
+    from benchmark.files import sha256_file
+    from benchmark.weights_io import weights_path
+
+    checkpoint = _choice("model", name, cfg).get("checkpoint")
+    return sha256_file(weights_path(checkpoint)) if checkpoint else None
+
+
+def _choice(group: str, name: str | None, cfg: Any) -> dict[str, Any]:
+    """The plain configuration of a choice by name, or the one in `cfg` where no name is given."""
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from benchmark.compose import compose
+
+    if name is None:
+        node = cfg[group]
+        return dict(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)  # type: ignore[arg-type]
+    running = GlobalHydra.instance().hydra
+    try:
+        composed = compose("config", [f"{group}={name}"], _own_choices())
+    except ExitbenchError as error:
+        raise ExitbenchError(f"workload.source_{group}: {error}") from error
+    finally:
+        GlobalHydra.instance().hydra = running  # composing by the way replaces it
+    return dict(OmegaConf.to_container(composed[group], resolve=True))  # type: ignore[arg-type]
+
+
+def _own_choices() -> str:
+    """The folder given by --config-dir, where there is one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    found = [source.path for source in sources if source.provider == "command-line"]
+    return str(Path(found[0])) if found else ""
