@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.cache import entry
 from benchmark.types import ExitbenchError
@@ -140,8 +140,27 @@ def _load(path: str, subset: str, split: str, columns: Sequence[str], revision: 
     except Exception as error:
         raise ExitbenchError(f"{path}, subset {subset!r}, split {split!r}: {one_line(error)}") from error
     assert isinstance(loaded, datasets.Dataset)
+def rows(path: str, subset: str, split: str, columns: Sequence[str], revision: str = "main") -> Any:
+    """The same split as the datasets library's memory-mapped table; pictures stay encoded, and where they are.
+
+    For datasets that fit in no memory. The library's own cache holds what it fetches (HF_HOME).
+    """
+    local = Path(path).expanduser()
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")  # the library then looks in its cache alone
+    if not local.is_dir() and not offline and (reason := unreachable(endpoint())):
+        raise ExitbenchError(
+            f"{path}: the hub {endpoint()} does not answer ({reason}); connect, set HF_ENDPOINT to a mirror, set "
+            "HF_HUB_OFFLINE=1 where HF_HOME already holds it, or give a local folder as dataset.path"
+        )
+    return _columns(str(local) if local.is_dir() else path, subset, split, columns, revision)
+
+
     if missing := [name for name in columns if name not in loaded.column_names]:
+    return _columns(path, subset, split, columns, revision).with_format("arrow")[:]
+
+
+def _columns(path: str, subset: str, split: str, columns: Sequence[str], revision: str) -> Any:
         raise ExitbenchError(
             f"{path}: expected columns {', '.join(missing)}, got {', '.join(loaded.column_names)}; name the right ones"
         )
-    return loaded.select_columns(list(columns)).with_format("arrow")[:]
+    return loaded.select_columns(list(columns))

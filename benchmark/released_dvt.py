@@ -1,9 +1,11 @@
-"""The DVT authors' released checkpoints: their names and architectures, and their keys in our words."""
+"""The DVT authors' released checkpoints: names, architectures, their keys in our words, and files read safely."""
 
 from __future__ import annotations
 
+import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.types import ExitbenchError
@@ -63,3 +65,78 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             new = re.sub(pattern, replacement, new)
         ours[new] = value
     return ours
+
+
+# What a released file says beside its weights (DVT release, README): confidence thresholds of 59 budgets × 3 exits,
+# GMACs to each exit, top-1 of each exit in percent, and the budgeted curve as (mean GMACs, top-1 in percent).
+FACTS = ("dynamic_threshold", "flops", "anytime_classification", "budgeted_batch_classification")
+
+
+def read_released(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The `model_state_dict` of an authors' file without a `module.` prefix, and those of `FACTS` that it holds.
+
+    Only tensors, plain Python data and numpy's numbers are read; anything else in the pickle is refused, not run.
+    dynamic_threshold comes as a float32 tensor (budgets, exits), all other facts as lists of floats.
+
+    Raises:
+        ExitbenchError: code or other objects in the file, a damaged file, no state dict in it.
+    """
+    content = _read_plain(path)
+    state = content.get("model_state_dict") if isinstance(content, dict) else None
+    if state is None and isinstance(content, dict) and content and _all_tensors(content.values()):
+        state = content  # the weights alone
+    if not isinstance(state, dict) or not state or not _all_tensors(state.values()):
+        got = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
+        raise ExitbenchError(f"model.checkpoint: expected tensors by name under model_state_dict in {path}, got {got}")
+    facts = {name: _numbers(content[name], f"{path.name}, {name}") for name in FACTS if name in content}
+    return {key.removeprefix("module."): value for key, value in state.items()}, facts
+
+
+def _all_tensors(values: Iterable[object]) -> bool:
+    import torch
+
+    return all(isinstance(value, torch.Tensor) for value in values)
+
+
+def _read_plain(path: Path) -> Any:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = named[1] if named else "objects of unknown kind"
+        raise ExitbenchError(
+            f"model.checkpoint: expected tensors and numbers alone in {path}, got {what}; nothing of it was run. "
+            "Save the tensors anew, as safetensors or with torch.save"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ExitbenchError(f"model.checkpoint: {path} is not a whole torch file ({reason})") from error
+
+
+def _numpy_numbers() -> list[Any]:
+    """What pickles of numpy's float, double and integer scalars name, under numpy 1's and numpy 2's paths."""
+    import numpy as np
+    from numpy._core import multiarray
+
+    kinds = [type(np.dtype(name)) for name in ("float32", "float64", "int32", "int64")]
+    scalar = [(multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*scalar, np.dtype, *kinds]
+
+
+def _numbers(value: Any, name: str) -> Any:
+    """Tensors and numbers, in lists or not, as floats in lists; thresholds as one tensor."""
+    import torch
+
+    def plain(one: Any) -> Any:
+        if isinstance(one, torch.Tensor):
+            return one.tolist()
+        return [plain(part) for part in one] if isinstance(one, list | tuple) else float(one)
+
+    try:
+        numbers = plain(value)
+        return torch.tensor(numbers, dtype=torch.float32) if name.endswith("dynamic_threshold") else numbers
+    except (TypeError, ValueError) as error:
+        raise ExitbenchError(f"model.checkpoint: expected numbers in {name}, got {type(value).__name__}") from error

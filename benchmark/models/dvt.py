@@ -7,20 +7,24 @@ One class serves the published models and the small ones: grids, widths, depths 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.files import sha256_file
 from benchmark.layers.reuse import Reused
 from benchmark.layers.tokens import TOKENIZERS, sinusoids
 from benchmark.layers.transformer import Transformer, TransformerSpec
-from benchmark.released_dvt import architecture, renamed
+from benchmark.released_dvt import architecture, read_released, renamed
 from benchmark.stages import staged_exits
 from benchmark.types import Batch, ExitbenchError, ImageSample
-from benchmark.weights_io import check_state, load_weights
+from benchmark.weights_io import check_state, load_weights, weights_path
 
 Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the hand-over of the transformer before
+
+RELEASED_ENDINGS = (".pth.tar", ".pth", ".pt", ".tar", ".bin")
 
 
 class DVT(nn.Module):
@@ -69,6 +73,7 @@ class DVT(nn.Module):
         self.num_exits, self.num_classes, self.image_size = len(grids), num_classes, image_size
         self.relation_reuse = relation_reuse
         self.weights_hash = "untrained"
+        self.official: dict[str, Any] = {}  # what an authors' file says beside its weights; see `released_dvt.FACTS`
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
         make_tokens = TOKENIZERS[tokenizer]
@@ -160,11 +165,35 @@ def _check(num_classes: int, grids: Sequence[int], width: int, heads: int, token
 
 
 def build(checkpoint: str = "", **architecture: object) -> DVT:
-    """A DVT, with weights where `checkpoint` names them: a name in `benchmark/weights` or a safetensors file."""
+    """A DVT, with weights where `checkpoint` names them.
+
+    checkpoint: a name in `benchmark/weights`, a safetensors file, or a file that the authors released (.pth.tar);
+        of the latter, thresholds and published figures are kept in `official`.
+
+    Raises:
+        ExitbenchError: what cannot be made, read safely, or does not fit; the first few keys and the counts.
+    """
     model = DVT(**architecture)  # type: ignore[arg-type]
-    if checkpoint:
+    if checkpoint.endswith(RELEASED_ENDINGS):
+        _load_released(model, weights_path(checkpoint))
+    elif checkpoint:
         model.weights_hash = load_weights(model, checkpoint)
     return model.eval()
+
+
+def _load_released(model: DVT, path: Path) -> None:
+    state, facts = read_released(path)
+    ours = renamed(state)
+    check_state(model.state_dict(), ours, path.name)
+    for name in ("dynamic_threshold", "flops", "anytime_classification"):
+        shape = torch.as_tensor(facts.get(name, [0] * model.num_exits)).shape
+        if shape[-1:] != (model.num_exits,):
+            raise ExitbenchError(
+                f"model.checkpoint: expected {name} of {model.num_exits} exits in {path.name}, got shape {tuple(shape)}"
+            )
+    model.load_state_dict(ours)
+    model.official = facts
+    model.weights_hash = sha256_file(path)
 
 
 def from_official(name: str, state: Mapping[str, Tensor]) -> DVT:

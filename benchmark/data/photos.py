@@ -1,0 +1,118 @@
+"""Photographs of differing sizes, decoded when asked for: ImageNet, and any folder of class folders.
+
+Every picture is shown as the authors' evaluation shows it: RGB, short side resized (bicubic), centre cropped.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmark.pictures import Pictures, pictures
+from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
+from benchmark.types import Dataset, ExitbenchError, ImageSample
+
+
+class Photos(Sequence[ImageSample]):
+    """Rows of a split, each decoded, resized and cropped at every access: some 10 ms for a photograph.
+
+    Indexing gives an `ImageSample` of (3, crop, crop) float32 pixels in [0, 1]; a slice gives `Photos`.
+    """
+
+    def __init__(self, source: Pictures, rows: Sequence[int], resize: int, crop: int) -> None:
+        self._source, self._rows, self._resize, self._crop = source, list(rows), resize, crop
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageSample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Photos: ...
+    def __getitem__(self, index: int | slice) -> ImageSample | Photos:
+        if isinstance(index, slice):
+            return Photos(self._source, self._rows[index], self._resize, self._crop)
+        row = self._rows[index]
+        pixels = centre(self._source.encoded(row), self._resize, self._crop, f"picture {row}")
+        return ImageSample(row, self._source.labels[row], pixels)
+
+    def at(self, positions: Sequence[int]) -> Photos:
+        """The photographs at these positions, in this order, still encoded."""
+        return Photos(self._source, [self._rows[position] for position in positions], self._resize, self._crop)
+
+
+def centre(encoded: bytes, resize: int, crop: int, where: str) -> Tensor:
+    """The centre of a picture: short side to `resize` pixels (bicubic, antialiased), then `crop` × `crop`.
+
+    (3, crop, crop) float32 in [0, 1]. Source: evaluation of the DVT release, T2T-ViT and DeiT (256 and 224).
+    """
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as F
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as opened:
+            picture = opened.convert("RGB")
+    except OSError as error:
+        raise ExitbenchError(f"{where}: expected an encoded picture, got {encoded[:12]!r} …") from error
+    # PIL's own bicubic, as in the release: the tensor version differs by a few grey levels.
+    picture = F.center_crop(F.resize(picture, [resize], InterpolationMode.BICUBIC), [crop])  # type: ignore[arg-type]
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+
+
+def load(
+    name: str,
+    version: int,
+    path: str,
+    calibration: int,
+    resize: int = 256,
+    crop: int = 224,
+    subset: str = "",
+    image: str = "image",
+    label: str = "label",
+    train: str = "train",
+    test: str = "validation",
+    class_names: Sequence[str] = (),
+    seed: int = 0,
+    fingerprint: str = UNPINNED,
+    revision: str = "main",
+) -> Dataset:
+    """A hub id, a local folder of parquet files, or a local folder with `<train>` and `<test>` folders of classes.
+
+    Args:
+        train: "" where there is none: calibration is then cut from test, and what is left of it is the test split.
+        calibration: how many pictures `seed` cuts off.
+        class_names: empty for the source's own: class folders, or the label column's names.
+        fingerprint: over labels and encoded sizes, not pixels, which would take an hour to decode.
+
+    Raises:
+        ExitbenchError: a source that is not there; splits of other classes; a crop larger than what is resized.
+    """
+    expect("crop", 0 < crop <= resize, f"a whole number in 1 … {resize}, the resized side", crop)
+    splits = {split: pictures(path, subset, split, image, label, revision) for split in (train, test) if split}
+    names = tuple(class_names) or tuple(splits[test].class_names)
+    check_classes(names)
+    for split, source in splits.items():
+        expect(f"{name}, {split}", len(source.class_names) == len(names), f"{len(names)} classes",
+               len(source.class_names))  # fmt: skip
+    found = _content(splits, resize, crop)
+    check_fingerprint(name, fingerprint, found)
+    cut_from = splits[train or test]
+    rest, taken = cut(range(len(cut_from.labels)), calibration, seed, "calibration")
+    held_out = Photos(cut_from, taken, resize, crop)
+    others = Photos(cut_from, rest, resize, crop)
+    tested = Photos(splits[test], range(len(splits[test].labels)), resize, crop) if train else others
+    return Dataset(name, version, "image", len(names), names, others if train else others[:0], held_out, tested, found)
+
+
+def _content(splits: dict[str, Pictures], resize: int, crop: int) -> str:
+    def chunks(source: Pictures) -> list[bytes]:
+        return [np.array(column, dtype="<i8").tobytes() for column in (source.labels, source.sizes)]
+
+    shown = {"shown": [f"{resize} {crop} bicubic".encode()]}
+    return fingerprint(shown | {split: chunks(source) for split, source in splits.items()})
