@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmark.archives import check_sha256
 from benchmark.cache import cache_dir, entry
-from benchmark.hub import endpoint, snapshot, unreachable
+from benchmark.hub import endpoint, one_line, snapshot, unreachable
 from benchmark.registry import DEBIAN_MIRROR, python_indexes
 from benchmark.sources import DebianPackage, HubFile, PyPIFile, Source
 from benchmark.types import ExitbenchError
@@ -125,10 +125,11 @@ def _first_source(asset: Asset, folder: Path) -> None:
     )
 
 
-def backbone(name: str) -> Path:
+def backbone(name: str, field: str = "backbone") -> Path:
     """A local folder for `from_pretrained(…, local_files_only=True)`.
 
-    name: an asset ("minilm"), a local folder, or a hub id ("google-bert/bert-base-uncased"; safetensors only).
+    name: an asset ("minilm"), a local folder, or a hub id ("google-bert/bert-base-uncased").
+    field: what the user calls it, for the error where it is none of these.
     """
     if name in ASSETS:
         return fetch(name)
@@ -138,8 +139,8 @@ def backbone(name: str) -> Path:
         return snapshot(name)
     except Exception as error:
         raise ExitbenchError(
-            f"backbone: expected an asset ({', '.join(ASSETS)}), a local folder or a reachable hub id, got {name!r} "
-            f"({error})"
+            f"{field}: expected an asset ({', '.join(ASSETS)}), a local folder or a reachable hub id, got {name!r} "
+            f"({one_line(error)})"
         ) from error
 
 

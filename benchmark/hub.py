@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pyarrow import Table
 
 CONNECT_S = 4.0
-MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # no pickle, no other framework's weights
+MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # no other framework's weights
+TORCH_FILE = "pytorch_model.bin"  # asked for only where there are no safetensors, and read as tensors alone
 T = TypeVar("T")
 
 
@@ -78,16 +79,24 @@ def download(repo: str, filename: str, repo_type: str = "model", revision: str =
 
 
 def snapshot(repo: str, revision: str = "main") -> Path:
-    """A model's folder: configuration, tokenizer and safetensors weights."""
+    """A model's folder: configuration, tokenizer and weights, safetensors before torch's own format."""
     from huggingface_hub import snapshot_download
 
-    def get(local: bool) -> str:
-        return snapshot_download(
-            repo, revision=revision, endpoint=endpoint(), allow_patterns=MODEL_FILES, local_files_only=local
+    def get(local: bool, *more: str) -> Path:
+        files = [*MODEL_FILES, *more]
+        found = snapshot_download(
+            repo, revision=revision, endpoint=endpoint(), allow_patterns=files, local_files_only=local
         )
+        return Path(found)
 
     # An interrupted snapshot also counts as local: only a hub that is not there makes us trust it.
-    return Path(get(True) if unreachable(endpoint()) else _told(lambda: get(False)))
+    if reason := unreachable(endpoint()):
+        try:
+            return get(True)
+        except Exception:
+            raise ExitbenchError(f"{endpoint()}: {reason}") from None
+    folder = _told(lambda: get(False))
+    return folder if any(folder.glob("*.safetensors")) else _told(lambda: get(False, TORCH_FILE))
 
 
 def _local_or_remote(get: Callable[[bool], T]) -> T:
@@ -131,15 +140,6 @@ def table(path: str, subset: str, split: str, columns: Sequence[str], revision: 
     return pyarrow.parquet.read_table(entry(f"tables/{slug}-{key}", build) / "table.parquet")
 
 
-def _load(path: str, subset: str, split: str, columns: Sequence[str], revision: str) -> Table:
-    import datasets
-
-    local = Path(path).is_dir()
-    try:
-        loaded = datasets.load_dataset(path, subset or None, split=split, revision=None if local else revision)
-    except Exception as error:
-        raise ExitbenchError(f"{path}, subset {subset!r}, split {split!r}: {one_line(error)}") from error
-    assert isinstance(loaded, datasets.Dataset)
 def rows(path: str, subset: str, split: str, columns: Sequence[str], revision: str = "main") -> Any:
     """The same split as the datasets library's memory-mapped table; pictures stay encoded, and where they are.
 
@@ -155,11 +155,20 @@ def rows(path: str, subset: str, split: str, columns: Sequence[str], revision: s
     return _columns(str(local) if local.is_dir() else path, subset, split, columns, revision)
 
 
-    if missing := [name for name in columns if name not in loaded.column_names]:
+def _load(path: str, subset: str, split: str, columns: Sequence[str], revision: str) -> Table:
     return _columns(path, subset, split, columns, revision).with_format("arrow")[:]
 
 
 def _columns(path: str, subset: str, split: str, columns: Sequence[str], revision: str) -> Any:
+    import datasets
+
+    local = Path(path).is_dir()
+    try:
+        loaded = datasets.load_dataset(path, subset or None, split=split, revision=None if local else revision)
+    except Exception as error:
+        raise ExitbenchError(f"{path}, subset {subset!r}, split {split!r}: {one_line(error)}") from error
+    assert isinstance(loaded, datasets.Dataset)
+    if missing := [name for name in columns if name not in loaded.column_names]:
         raise ExitbenchError(
             f"{path}: expected columns {', '.join(missing)}, got {', '.join(loaded.column_names)}; name the right ones"
         )

@@ -52,11 +52,11 @@ def weights(cfg: Any) -> str | None:
     name = cfg["workload"].get("source_model")
     if not name:
         return None
+    from benchmark.checkpoints import checkpoint_file
     from benchmark.files import sha256_file
-    from benchmark.weights_io import weights_path
 
     checkpoint = _choice("model", name, cfg).get("checkpoint")
-    return sha256_file(weights_path(checkpoint)) if checkpoint else None
+    return sha256_file(checkpoint_file(checkpoint)) if checkpoint else None
 
 
 def _choice(group: str, name: str | None, cfg: Any) -> dict[str, Any]:

@@ -31,6 +31,20 @@ def weights_path(checkpoint: str) -> Path:
     raise ExitbenchError(f"model.checkpoint: expected a file or one of {known}, got {checkpoint!r}")
 
 
+def weights_in(folder: Path, field: str) -> Path:
+    """The one weights file of a model's folder: safetensors before torch's own format.
+
+    Raises:
+        ExitbenchError: there is none, or the weights are in several parts.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    parts = sorted(file.name for file in folder.glob("*.index.json"))
+    what = f"weights in parts ({parts[0]})" if parts else "neither"
+    raise ExitbenchError(f"{field}: expected model.safetensors or pytorch_model.bin in {folder}, got {what}")
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
@@ -44,6 +58,28 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ExitbenchError(f"model.checkpoint: {path} is not a whole safetensors file ({error})") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a torch file that holds nothing but tensors; no code is run.
+
+    Raises:
+        ExitbenchError: the file is damaged, of another format, or holds more than tensors by name.
+    """
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ExitbenchError(f"model.checkpoint: {path} is not a whole file of tensors alone ({reason})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ExitbenchError(f"model.checkpoint: expected tensors by name in {path}, got {type(state).__name__}")
+    return state
 
 
 def check_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:

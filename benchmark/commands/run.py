@@ -101,10 +101,10 @@ def _identity(cfg: Any) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from benchmark import __version__, transfer
+    from benchmark.checkpoints import checkpoint_file
     from benchmark.files import sha256_file
     from benchmark.hardware import fingerprint
     from benchmark.record import record_id
-    from benchmark.weights_io import weights_path
 
     picked = HydraConfig.get().runtime.choices
     groups = ("model", "dataset", "workload", "policy", "hardware")
@@ -112,7 +112,7 @@ def _identity(cfg: Any) -> dict[str, Any]:
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     decides = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
     checkpoint = config["model"].get("checkpoint")
-    weights = sha256_file(weights_path(checkpoint)) if checkpoint else None
+    weights = sha256_file(checkpoint_file(checkpoint)) if checkpoint else None
     parts = {"config": decides, "choices": choices, "weights": weights, "version": __version__}
     if source := transfer.weights(config):
         parts["source_weights"] = source

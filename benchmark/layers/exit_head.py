@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -81,3 +83,19 @@ def make_heads(
     denses = [nn.Linear(width, width) if pooler == "own" else shared for _ in range(exits)]
     certainty = nn.Linear(width, 1) if learn_to_exit else None
     return nn.ModuleList(ExitHead(width, num_classes, pooling, dense, dropout, certainty) for dense in denses)
+
+
+def start_poolers(
+    heads: Iterable[nn.Module], layers: Sequence[int], poolers: Mapping[int, Mapping[str, Tensor]]
+) -> None:
+    """Start the dense layers of the exits after `layers` from pre-trained poolers by layer; 0 stands for any.
+
+    Raises:
+        ExitbenchError: there are none, or the exits have no dense layer.
+    """
+    for layer, head in zip(layers, heads, strict=True):
+        found, dense = poolers.get(layer, poolers.get(0)), head.dense
+        if found is None or not isinstance(dense, nn.Module):
+            lacking = "the backbone's weights" if found is None else "the exits"
+            raise ExitbenchError(f"model.pretrained_pooler: expected a pooler, got none in {lacking}; set it to false")
+        dense.load_state_dict(dict(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from torch import nn
@@ -19,6 +20,8 @@ def add_low_rank(encoder: nn.Module, rank: int) -> Callable[[], object]:
 
     if rank < 1:
         raise ExitbenchError(f"model.low_rank: expected at least 1, got {rank}")
-    targets = "all-linear"
-    adapted = get_peft_model(encoder, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets))  # type: ignore[arg-type]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a property by its old name
+        adapted = get_peft_model(encoder, config)  # type: ignore[arg-type]
     return adapted.merge_and_unload  # type: ignore[return-value]

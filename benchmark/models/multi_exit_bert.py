@@ -1,6 +1,7 @@
-"""A BERT-like encoder that can answer after its layers: the family that SAME (ACL 2023) attacks.
+"""A text encoder that can answer after its layers: the family that SAME (ACL 2023) attacks.
 
-Exits as in DeeBERT, PABEE and BERxiT: a head after every layer, or after the layers listed.
+Exits as in DeeBERT, PABEE, BERxiT and ElasticBERT: a head after every layer, or after the layers listed, of any
+encoder that `layers/encoders.py` can take apart: BERT, MiniLM, RoBERTa, ALBERT, DistilBERT, ELECTRA, ElasticBERT.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.layers.exit_head import make_heads
+from benchmark import text_backbone
+from benchmark.checkpoints import checkpoint_file
+from benchmark.files import sha256_file
+from benchmark.layers.encoders import encoder_of
+from benchmark.layers.exit_head import make_heads, start_poolers
 from benchmark.layers.low_rank import add_low_rank
+from benchmark.released_bert import layout, renamed
+from benchmark.stages import Running, join_padded, staged_exits
+from benchmark.text_backbone import check_tokenizer
 from benchmark.types import Batch, ExitbenchError, TextSample
-from benchmark.weights_io import check_state, read_weights, weights_path
+from benchmark.weights_io import check_state, read_tensors
 
 
 class MultiExitBert(nn.Module):
     """An encoder from transformers with an exit head after each of `layers` (1-based, growing).
 
     Args:
-        backbone: a `BertModel`-like module: `embeddings`, `encoder.layer`, `config`.
+        backbone: an encoder of the transformers library, its pooler left out.
         tokenizer: its fast tokenizer.
         pooling: "cls" or "mean" over the sample's own tokens.
         pooler: dense + tanh before the classifier: "none", "own" or "shared".
@@ -31,7 +39,8 @@ class MultiExitBert(nn.Module):
             before the sigmoid (BERxiT); `extra_columns` says how many there are.
 
     Raises:
-        ExitbenchError: layers that do not grow or are not there; unknown pooling or pooler.
+        ExitbenchError: layers that do not grow or are not there; unknown pooling or pooler; a `max_length` beyond
+            the positions there are; a tokenizer with ids outside the embedding table, or that cannot pad.
     """
 
     kind = "text"
@@ -49,26 +58,27 @@ class MultiExitBert(nn.Module):
         learn_to_exit: bool = False,
     ) -> None:
         super().__init__()
-        config: Any = backbone.config
-        if (
-            not layers
-            or list(layers) != sorted(set(layers))
-            or not 1 <= layers[0] <= layers[-1] <= config.num_hidden_layers
-        ):
+        self.encoder = encoder = encoder_of(backbone)
+        if not layers or list(layers) != sorted(set(layers)) or not 1 <= layers[0] <= layers[-1] <= encoder.depth:
             raise ExitbenchError(
-                f"model.layers: expected growing layers within 1 … {config.num_hidden_layers}, got {list(layers)}"
+                f"model.layers: expected growing layers within 1 … {encoder.depth}, got {list(layers)}"
             )
+        if not 2 < max_length <= encoder.longest:
+            raise ExitbenchError(
+                f"model.max_length: expected 3 … {encoder.longest} tokens, as the backbone has positions for, "
+                f"got {max_length}"
+            )
+        check_tokenizer(tokenizer, len(encoder.table))
         self.backbone, self.tokenizer = backbone, tokenizer
         self.layers, self.max_length = tuple(layers), max_length
         self.num_exits, self.num_classes, self.extra_columns = len(layers), num_classes, int(learn_to_exit)
-        self.heads = make_heads(len(layers), config.hidden_size, num_classes, pooling, pooler, dropout, learn_to_exit)
+        self.heads = make_heads(len(layers), encoder.width, num_classes, pooling, pooler, dropout, learn_to_exit)
         self.weights_hash = "untrained"
 
     @property
     def word_embeddings(self) -> Tensor:
-        """The input embedding table (V, d)."""
-        embeddings: Any = self.backbone.embeddings
-        return embeddings.word_embeddings.weight
+        """The input embedding table (V, e)."""
+        return self.encoder.table
 
     def collate(self, samples: Sequence[TextSample]) -> Batch:
         """Tokenise, pad to the longest, cut at `max_length`."""
@@ -92,41 +102,45 @@ class MultiExitBert(nn.Module):
 
     def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
         """See `EarlyExitModel.exits`. A batch may carry `inputs_embeds` (b, T, d) in place of `input_ids`."""
-        inputs = batch.inputs
-        backbone: Any = self.backbone
-        given = inputs.get("inputs_embeds")
-        hidden = backbone.embeddings(
-            input_ids=inputs["input_ids"] if given is None else None,
-            token_type_ids=inputs.get("token_type_ids"),
-            inputs_embeds=given,
-        )  # (b, T, d)
-        mask = inputs["attention_mask"] if len(batch) > 1 and int(batch.lengths.min()) < hidden.shape[1] else None
-        heads = iter(self.heads)
-        for depth, layer in enumerate(backbone.encoder.layer, 1):
-            attend = None if mask is None else mask[:, None, None, :].bool()  # (b, 1, 1, T)
+        return staged_exits(self, batch)
+
+    def begin(self, batch: Batch) -> Running:
+        """See `StagedModel`: embeddings (b, T, d), and the mask (b, T) where anything is padded."""
+        hidden = self.encoder.embed(batch.inputs)  # (b, T, d)
+        padded = len(batch) > 1 and int(batch.lengths.min()) < hidden.shape[1]
+        return hidden, batch.inputs["attention_mask"] if padded else None
+
+    def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
+        """Run the layers up to exit `depth` from the exit before, and its head."""
+        hidden, mask = running
+        attend = None if mask is None else mask[:, None, None, :].bool()  # (b, 1, 1, T)
+        for layer in self.encoder.layers()[(0, *self.layers)[depth - 1] : self.layers[depth - 1]]:
             hidden = layer(hidden, attend)
-            if depth in self.layers:
-                keep = yield next(heads)(hidden, mask)
-                if depth == self.layers[-1]:
-                    return
-                if keep is not None:
-                    hidden, mask = hidden[keep], None if mask is None else mask[keep]
+        return self.heads[depth - 1](hidden, mask), (hidden, mask)
+
+    def select(self, running: Running, rows: Tensor) -> Running:
+        """The texts given by a mask (b,) or by row numbers; padding stays."""
+        hidden, mask = running
+        return hidden[rows], None if mask is None else mask[rows]
+
+    def join(self, parts: Sequence[Running]) -> Running:
+        """Texts in order, padded to the longest."""
+        return join_padded(parts)
 
     def probe(self, length: int) -> Batch:
-        """One text of `length` tokens."""
-        device = self.word_embeddings.device
-        ids = torch.ones(1, length, dtype=torch.int64, device=device)
-        return Batch({"input_ids": ids, "attention_mask": ids}, ids.sum(1))
+        """One text of `length` tokens, none of them padding."""
+        ids = torch.full((1, length), int(self.tokenizer.pad_token_id == 0), device=self.word_embeddings.device)
+        ones = torch.ones_like(ids)
+        return Batch({"input_ids": ids, "attention_mask": ones}, ones.sum(1))
 
     def closed_form_macs(self, length: int) -> tuple[int, ...]:
         """Cumulative MACs of one text of `length` tokens to each exit (E,), by arithmetic."""
-        config: Any = self.backbone.config
-        d, hidden = config.hidden_size, config.intermediate_size
-        layer = 4 * length * d * d + 2 * length**2 * d + 2 * length * d * hidden
+        encoder = self.encoder
+        entry, layer = encoder.entry_macs(length), encoder.layer_macs(length)
         cumulative, heads = [], 0
         for depth, head in zip(self.layers, self.heads, strict=True):
             heads += head.closed_form_macs()  # type: ignore[operator]
-            cumulative.append(depth * layer + heads)
+            cumulative.append(entry + depth * layer + heads)
         return tuple(cumulative)
 
     def trainable_state(self) -> dict[str, Tensor]:
@@ -145,32 +159,40 @@ def build(
     max_length: int = 128,
     dropout: float = 0.1,
     learn_to_exit: bool = False,
+    pretrained_pooler: bool = False,
 ) -> MultiExitBert:
     """A multi-exit encoder.
 
     Args:
-        backbone: an asset name ("minilm"), a hub id or a local folder.
+        backbone: an asset name ("minilm"), a hub id or a local folder; not asked for where the checkpoint is a
+            released one that brings its own configuration and tokenizer.
         layers: where the exits are, 1-based; empty for all.
         low_rank: rank of the updates that the checkpoint holds; 0 where it holds the backbone itself.
-        checkpoint: a name in `benchmark/weights` or a safetensors file; empty for an untrained model.
+        checkpoint: a name in `benchmark/weights`, a file, a folder or a hub id: what `exitbench train` wrote, or a
+            checkpoint as DeeBERT's, BERxiT's, PABEE's or ElasticBERT's authors released them (`released_bert.py`);
+            empty for an untrained model.
+        pretrained_pooler: untrained heads start from the pooler that the backbone was pre-trained with.
     """
-    from transformers import AutoModel, AutoTokenizer
-
-    from benchmark.assets import backbone as fetch_backbone
-    from benchmark.files import sha256_file
-
-    folder = fetch_backbone(backbone)
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    listed = tuple(layers) or tuple(range(1, encoder.config.num_hidden_layers + 1))
-    model = MultiExitBert(encoder, tokenizer, num_classes, listed, pooling, pooler, max_length, dropout, learn_to_exit)
+    file = checkpoint_file(checkpoint) if checkpoint else None
+    state = read_tensors(file) if file else {}
+    whole = layout(state) not in ("", "ours")
+    if whole and low_rank:
+        raise ExitbenchError(f"model.low_rank: expected 0, as {checkpoint} holds the backbone itself, got {low_rank}")
+    source = text_backbone.released(file, list(state), backbone) if file and whole else text_backbone.named(backbone)
+    depth: int = source.encoder.config.num_hidden_layers
+    listed = tuple(layers) or tuple(range(1, depth + 1))
+    model = MultiExitBert(
+        source.encoder, source.tokenizer, num_classes, listed, pooling, pooler, max_length, dropout, learn_to_exit
+    )
+    if pretrained_pooler and not file:
+        start_poolers(model.heads, listed, source.poolers)
     merge = add_low_rank(model.backbone, low_rank) if low_rank else lambda: None
-    if checkpoint:
-        path = weights_path(checkpoint)
-        state = read_weights(path)
-        check_state(model.trainable_state(), state, path.name)
+    if file is not None:
+        if whole:
+            state = renamed(state, listed, depth, learn_to_exit)
+        check_state(dict(model.named_parameters()) if whole else model.trainable_state(), state, file.name)
         model.load_state_dict(state, strict=False)
         merge()
-        both = sha256_file(folder / "model.safetensors") + sha256_file(path)
-        model.weights_hash = hashlib.sha256(both.encode()).hexdigest()
+        hashes = [sha256_file(path) for path in (source.file, file) if path is not None]
+        model.weights_hash = hashlib.sha256("".join(hashes).encode()).hexdigest()
     return model.eval()

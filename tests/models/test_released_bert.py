@@ -1,0 +1,242 @@
+"""Authors' checkpoints: small synthetic ones in each released layout load from a folder and from a hub.
+
+What they should answer is computed here by hand: the library's own model gives the hidden states, and the poolers and
+classifiers are applied to them under the names they were released with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attack_doubles import sentences
+from small_encoders import CONFIGS, backbone, tokenizer
+from torch import Tensor
+
+from benchmark.models.multi_exit_bert import build
+from benchmark.released_bert import layout
+from benchmark.trace import full_depth
+from benchmark.types import ExitbenchError
+from benchmark.weights_io import save_weights
+
+CLASSES = 3
+LAYOUTS = ["deebert", "deeroberta", "berxit", "pabee", "pabee_albert", "elasticbert"]
+FAMILY = {"deeroberta": "roberta", "pabee_albert": "albert"}
+
+
+def linear(width: int, out: int, *names: str) -> dict[str, Tensor]:
+    return {f"{'.'.join(names)}.weight": torch.randn(out, width), f"{'.'.join(names)}.bias": torch.randn(out)}
+
+
+def release(kind: str) -> tuple[Any, dict[str, Tensor]]:
+    """The library's encoder and a state dict around it as the authors of `kind` named it."""
+    family = FAMILY.get(kind, "bert")
+    made, prefix = backbone(family), "elasticbert" if kind == "elasticbert" else family
+    d, depth = made.config.hidden_size, made.config.num_hidden_layers
+    torch.manual_seed(9)
+    state = {f"{prefix}.{name}": value for name, value in made.state_dict().items()}
+    state[f"{prefix}.embeddings.position_ids"] = torch.arange(40)[None]  # a buffer that older versions saved
+    if kind in ("deebert", "deeroberta", "berxit"):
+        for n in range(depth):
+            state |= linear(d, d, prefix, f"encoder.highway.{n}.pooler.dense")
+            state |= linear(d, CLASSES, prefix, f"encoder.highway.{n}.classifier")
+        state |= linear(d, d, prefix, "pooler.dense") | linear(d, CLASSES, "classifier")
+        state |= linear(d, 1, prefix, "encoder.lte_classifier") if kind == "berxit" else {}
+        return made, state
+    if kind == "elasticbert":
+        for n in range(depth):
+            state |= linear(d, d, prefix, f"encoder.pooler.{n}.dense")
+    else:
+        state |= linear(d, d, prefix, "pooler" if family == "albert" else "pooler.dense")
+    for n in range(depth):
+        state |= linear(d, CLASSES, "classifiers", str(n))
+    return made, state
+
+
+def folder_of(kind: str, folder: Path, form: str = "safetensors") -> tuple[Any, dict[str, Tensor]]:
+    """The checkpoint as a folder like those on the hub; the configuration as old as the checkpoints are."""
+    made, state = release(kind)
+    folder.mkdir(parents=True)
+    tokenizer(made.config.pad_token_id).save_pretrained(folder)
+    config = made.config.to_dict()
+    if kind in ("deebert", "berxit"):
+        del config["model_type"]  # checkpoints of 2020 name none
+    if kind == "elasticbert":
+        config |= {"model_type": "elasticbert", "num_output_layers": 3, "max_output_layers": 3}
+    (folder / "config.json").write_text(json.dumps({**config, "finetuning_task": "sst-2", "torchscript": False}))
+    if form == "safetensors":
+        save_weights(state, folder / "model.safetensors")
+    else:
+        torch.save(state, folder / "pytorch_model.bin")
+    return made, state
+
+
+@torch.no_grad()
+def by_hand(kind: str, made: Any, state: dict[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
+    """Logits (b, E, C) of the released weights, in the released words."""
+    prefix = "elasticbert" if kind == "elasticbert" else made.config.model_type
+    known = {name: value for name, value in inputs.items() if name != "token_type_ids"}
+    states = made(**known, output_hidden_states=True).hidden_states[1:]
+    depth, logits = len(states), []
+    for n, hidden in enumerate(states):
+        first = hidden[:, 0]
+        if kind in ("deebert", "deeroberta", "berxit"):
+            final = n == depth - 1
+            dense = f"{prefix}.pooler.dense" if final else f"{prefix}.encoder.highway.{n}.pooler.dense"
+            classify = "classifier" if final else f"{prefix}.encoder.highway.{n}.classifier"
+        else:
+            dense = {"elasticbert": f"elasticbert.encoder.pooler.{n}.dense", "pabee_albert": "albert.pooler"}.get(
+                kind, "bert.pooler.dense"
+            )
+            classify = f"classifiers.{n}"
+        pooled = torch.tanh(first @ state[f"{dense}.weight"].T + state[f"{dense}.bias"])
+        logits.append(pooled @ state[f"{classify}.weight"].T + state[f"{classify}.bias"])
+    return torch.stack(logits, 1)
+
+
+def load(kind: str, checkpoint: Path | str, **changed: Any) -> Any:
+    pooler = "shared" if kind.startswith("pabee") else "own"
+    fixed = {"pooling": "cls", "pooler": pooler, "max_length": 32, "learn_to_exit": kind == "berxit"}
+    return build("nowhere", CLASSES, checkpoint=str(checkpoint), **{**fixed, **changed})
+
+
+def check(kind: str, model: Any, made: Any, state: dict[str, Tensor]) -> None:
+    batch = model.collate(sentences())
+    with torch.no_grad():
+        yielded = full_depth(model, batch)
+    torch.testing.assert_close(yielded[..., :CLASSES], by_hand(kind, made, state, batch.inputs), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_a_released_checkpoint_answers_as_released(kind, form, tmp_path):
+    made, state = folder_of(kind, tmp_path / "released", form)
+    model = load(kind, tmp_path / "released")
+    check(kind, model, made, state)
+    assert model.weights_hash != "untrained"
+    model.heads[1].classifier.weight.data.neg_()
+    with pytest.raises(AssertionError):  # the check sees a wrong head
+        check(kind, model, made, state)
+
+
+def test_a_released_uncertainty_is_our_certainty_negated(tmp_path):
+    made, state = folder_of("berxit", tmp_path / "released")
+    model = load("berxit", tmp_path / "released")
+    batch = model.collate(sentences())
+    with torch.no_grad():
+        first = made(**batch.inputs, output_hidden_states=True).hidden_states[1][:, 0]
+        dense, lte = "bert.encoder.highway.0.pooler.dense", "bert.encoder.lte_classifier"
+        pooled = torch.tanh(first @ state[f"{dense}.weight"].T + state[f"{dense}.bias"])
+        wrong = torch.sigmoid(pooled @ state[f"{lte}.weight"].T + state[f"{lte}.bias"])[:, 0]
+        right = torch.sigmoid(full_depth(model, batch)[:, 0, CLASSES])
+    torch.testing.assert_close(right, 1 - wrong, atol=1e-5, rtol=1e-4)
+    assert load("berxit", tmp_path / "released", learn_to_exit=False).extra_columns == 0
+
+
+def test_exits_may_be_fewer_than_were_released(tmp_path):
+    made, state = folder_of("deebert", tmp_path / "released")
+    model = load("deebert", tmp_path / "released", layers=(1, 3))
+    batch = model.collate(sentences())
+    with torch.no_grad():
+        wanted = by_hand("deebert", made, state, batch.inputs)[:, [0, 2]]
+        torch.testing.assert_close(full_depth(model, batch), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_file_alone_takes_configuration_and_words_from_the_backbone(tmp_path):
+    made, state = folder_of("pabee", tmp_path / "released")
+    (tmp_path / "alone").mkdir()
+    file = (tmp_path / "released" / "model.safetensors").rename(tmp_path / "alone" / "pabee.safetensors")
+    model = build(
+        str(tmp_path / "released"), CLASSES, checkpoint=str(file), pooling="cls", pooler="shared", max_length=32
+    )
+    check("pabee", model, made, state)
+
+
+def test_keys_that_are_missing_unknown_or_misshapen_are_named(tmp_path):
+    _, state = folder_of("deebert", tmp_path / "released")
+    file = tmp_path / "released" / "model.safetensors"
+    odd = {key: value for key, value in state.items() if "highway.1.classifier" not in key}
+    save_weights({**odd, "bert.encoder.layer.9.surplus": torch.zeros(1)}, file)
+    with pytest.raises(ExitbenchError, match=r"2 missing \(heads.1.classifier.weight.*1 unknown .*layer.9.surplus"):
+        load("deebert", file.parent)
+    save_weights({**state, "classifier.weight": torch.zeros(2, 16), "classifier.bias": torch.zeros(2)}, file)
+    with pytest.raises(
+        ExitbenchError, match=r"of another shape \(heads.2.classifier.weight \(2, 16\), expected \(3, 16"
+    ):
+        load("deebert", file.parent)
+
+
+def test_mistakes_about_checkpoints_are_one_line(tmp_path):
+    folder_of("deebert", tmp_path / "released")
+    with pytest.raises(ExitbenchError, match=r"model.low_rank: expected 0, .* got 8"):
+        load("deebert", tmp_path / "released", low_rank=8)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ExitbenchError, match=r"model.checkpoint: expected model.safetensors or pytorch_model.bin in"):
+        load("deebert", tmp_path / "empty")
+    (tmp_path / "released" / "config.json").write_text("{")
+    with pytest.raises(ExitbenchError, match=r"expected the encoder's configuration in .*config.json"):
+        load("deebert", tmp_path / "released")
+
+
+def test_a_torch_file_with_code_in_it_is_refused_and_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    folder_of("deebert", tmp_path / "released", "bin")
+    torch.save({"bert.encoder.highway.0": Bomb()}, tmp_path / "released" / "pytorch_model.bin")
+    with pytest.raises(ExitbenchError, match="not a whole file of tensors alone"):
+        load("deebert", tmp_path / "released")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_layouts_are_told_by_their_keys():
+    assert [layout(release(kind)[1]) for kind in LAYOUTS] == [
+        "deebert", "deebert", "deebert", "pabee", "pabee", "elasticbert",
+    ]  # fmt: skip
+    assert layout(["backbone.encoder.layer.0", "heads.0.classifier.weight"]) == "ours"
+    assert layout(["bert.encoder.layer.0.x"]) == layout([]) == ""
+
+
+@pytest.mark.parametrize("typed", ["elasticbert", "bert"])
+def test_elasticbert_is_a_backbone_with_a_pooler_for_each_exit(typed, tmp_path):
+    made, state = folder_of("elasticbert", tmp_path / "backbone", "bin")
+    config = json.loads((tmp_path / "backbone" / "config.json").read_text()) | {"model_type": typed}
+    (tmp_path / "backbone" / "config.json").write_text(json.dumps(config))
+    model = build(str(tmp_path / "backbone"), 2, pooling="cls", max_length=32, pretrained_pooler=True)
+    for n, head in enumerate(model.heads):
+        assert torch.equal(head.dense.weight, state[f"elasticbert.encoder.pooler.{n}.dense.weight"])
+    for name, value in model.backbone.named_parameters():
+        assert torch.equal(value, made.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "albert", "distilbert", "electra"])
+def test_every_family_is_a_backbone_from_a_folder_and_trains_and_loads_again(family, tmp_path):
+    made = backbone(family)
+    made.save_pretrained(tmp_path / "backbone")
+    tokenizer(CONFIGS[family]().pad_token_id).save_pretrained(tmp_path / "backbone")
+    torch.manual_seed(0)
+    fixed = {"num_classes": 3, "max_length": 32, "low_rank": 2, "learn_to_exit": True, "pooler": "shared"}
+    model = build(str(tmp_path / "backbone"), **fixed)
+    for value in model.trainable_state().values():
+        value.data.add_(0.1 * torch.randn_like(value))
+    save_weights(model.trainable_state(), tmp_path / "trained.safetensors")
+    again = build(str(tmp_path / "backbone"), checkpoint=str(tmp_path / "trained.safetensors"), **fixed)
+    batch = model.collate(sentences())
+    with torch.no_grad():
+        torch.testing.assert_close(full_depth(again, batch), full_depth(model, batch), atol=2e-5, rtol=1e-4)
+    with pytest.raises(ExitbenchError, match=r"model.pretrained_pooler: expected a pooler, got none in the backbone"):
+        build(str(tmp_path / "backbone"), pretrained_pooler=True, **fixed)
+
+
+def test_a_backbone_without_its_weights_is_refused(tmp_path):
+    made = backbone("bert")
+    made.save_pretrained(tmp_path / "backbone")
+    tokenizer().save_pretrained(tmp_path / "backbone")
+    state = {name: value for name, value in made.state_dict().items() if "layer.1" not in name}
+    save_weights(state, tmp_path / "backbone" / "model.safetensors")
+    with pytest.raises(ExitbenchError, match=r"lacks 16 of the encoder's weights \(encoder.layer.1"):
+        build(str(tmp_path / "backbone"), 2, max_length=32)
