@@ -32,7 +32,8 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("gain_lost_layers", "gain_lost_macs", "gain_lost_latency"), "number"),
     **dict.fromkeys(("accuracy_diff", "gmacs_diff", "mean_exit_depth_diff", "speedup_diff"), "number"),
     **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
-    **dict.fromkeys(("split", "twin_id", "created", "reasons"), "text"),
+    **dict.fromkeys(("score", "score_full"), "number"),
+    **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
     **dict.fromkeys(("exits", "curve", "results", "config"), "object"),
 }
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
@@ -47,6 +48,8 @@ def row(record: Record) -> Row:
     """What a record says by itself: every column but the rank and those that need a twin."""
     results, latency, attack = record.results, record.latency, record.attack
     accuracy, accuracy_full = results.get("accuracy", {}), results.get("accuracy_full", {})
+    # Records older than scores were all of tasks that are scored by accuracy; failed ones have none.
+    score = results.get("score", {"metric": "accuracy" if results else None, "value": accuracy.get("value")})
     said = {
         **{name: record.choices[name] for name in ("model", "dataset", "workload", "policy", "hardware", "scenario")},
         **{name: record.data.get(name) for name in ("n", "split")},
@@ -60,6 +63,9 @@ def row(record: Record) -> Row:
         "accuracy_stderr": accuracy.get("stderr"),
         "accuracy_full": accuracy_full.get("value"),
         "accuracy_full_stderr": accuracy_full.get("stderr"),
+        "metric": score["metric"],
+        "score": score["value"],
+        "score_full": results.get("score_full", accuracy_full.get("value")),
         "exit_histogram": results.get("exit_histogram"),
         "mac_speedup_timed": results.get("mac_speedup_timed", results.get("mac_speedup")),
         "fingerprint": record.machine["id"],

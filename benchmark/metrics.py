@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from benchmark.types import ExitbenchError
 
+METRICS = ("accuracy", "f1", "matthews")
+
 
 class Share(TypedDict):
     """A fraction of n samples with its standard error."""
@@ -42,6 +44,31 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> Share:
     predicted, wanted = _pair("accuracy", predictions, labels)
     p, n = float((predicted == wanted).mean()), len(predicted)
     return {"value": p, "stderr": float(np.sqrt(p * (1 - p) / n)), "n": n}
+
+
+def score(metric: str, answers: ArrayLike, labels: ArrayLike) -> float:
+    """The task's own metric of answers (N,) against labels (N,), both whole numbers from 0, as a fraction.
+
+    accuracy: the share answered rightly. f1: 2·TP / (2·TP + FP + FN) of class 1, of two classes. matthews: the
+    correlation of answers and labels over any number of classes (Gorodkin, 2004): for two classes
+    (TP·TN − FP·FN) / √((TP+FP)(TP+FN)(TN+FP)(TN+FN)). Where a fraction's divisor is 0, it is 0, as is usual.
+    Raises ExitbenchError for another metric, or f1 of more than two classes.
+    """
+    if metric not in METRICS:
+        raise ExitbenchError(f"dataset.metric: expected one of {', '.join(METRICS)}, got {metric!r}")
+    predicted, wanted = _pair("score", answers, labels)
+    if metric == "accuracy":
+        return float((predicted == wanted).mean())
+    if metric == "f1":
+        if max(predicted.max(), wanted.max()) > 1:
+            raise ExitbenchError("dataset.metric: expected two classes for f1, got more; use accuracy or matthews")
+        found = int((predicted + wanted).sum())
+        return float(2 * (predicted * wanted).sum() / found) if found else 0.0
+    classes = range(int(max(predicted.max(), wanted.max())) + 1)
+    given, true = (np.array([(column == one).sum() for one in classes], dtype=float) for column in (predicted, wanted))
+    n, right = len(wanted), float((predicted == wanted).sum())
+    spread = (n**2 - given @ given) * (n**2 - true @ true)
+    return float((right * n - given @ true) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 def exit_histogram(depths: ArrayLike, num_exits: int) -> list[int]:

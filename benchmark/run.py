@@ -91,10 +91,11 @@ def run(
             "limit": settings.limit or None,
             "timed": len(timed),
             "truncated": test.truncated,
+            **({"empty": sum("" in sample.texts for sample in samples)} if dataset.kind == "text" else {}),
         },
         operating_point=point.section(),
-        exits=_exits(test, macs),
-        results=_results(test, macs, depth)
+        exits=_exits(test, macs, dataset.metric),
+        results=_results(test, macs, depth, dataset.metric)
         | {"rule_ops": _rule_ops(policy, depth, model)}
         | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
         | ({} if perturbed.facts else drops.section(policy, clean, clean_macs, test, macs, _score(dataset))),
@@ -151,24 +152,33 @@ def _side(model: Any, policy: ThresholdPolicy, seen: Trace) -> Side:
     return Side(seen, table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen))
 
 
-def _exits(test: Trace, macs: Tensor) -> list[dict[str, Any]]:
+def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
     """Every exit as if all samples left there."""
     rows = []
     for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
-        share = metrics.accuracy(test.logits[:, i].argmax(-1).numpy(), test.labels.numpy())
+        answers, labels = test.logits[:, i].argmax(-1).numpy(), test.labels.numpy()
+        share = metrics.accuracy(answers, labels)
         rows.append(
-            {"exit_depth": i + 1, "accuracy": share["value"], "accuracy_stderr": share["stderr"], "gmacs": gmacs}
+            {
+                "exit_depth": i + 1,
+                "accuracy": share["value"],
+                "accuracy_stderr": share["stderr"],
+                "score": metrics.score(metric, answers, labels),
+                "gmacs": gmacs,
+            }
         )
     return rows
 
 
-def _results(test: Trace, macs: Tensor, depth: Tensor) -> dict[str, Any]:
+def _results(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> dict[str, Any]:
     rows, labels = torch.arange(len(depth)), test.labels.numpy()
-    answers = test.logits[rows, depth - 1].argmax(-1).numpy()
+    answers, full_answers = test.logits[rows, depth - 1].argmax(-1).numpy(), test.logits[:, -1].argmax(-1).numpy()
     spent, full = macs[rows, depth - 1].numpy(), macs[:, -1].numpy()
     return {
         "accuracy": metrics.accuracy(answers, labels),
-        "accuracy_full": metrics.accuracy(test.logits[:, -1].argmax(-1).numpy(), labels),
+        "accuracy_full": metrics.accuracy(full_answers, labels),
+        "score": {"metric": metric, "value": metrics.score(metric, answers, labels)},
+        "score_full": metrics.score(metric, full_answers, labels),
         "exit_histogram": metrics.exit_histogram(depth.numpy(), test.logits.shape[1]),
         "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
         "gmacs_mean": float(spent.mean() / 1e9),
@@ -179,7 +189,7 @@ def _results(test: Trace, macs: Tensor, depth: Tensor) -> dict[str, Any]:
 
 def _score(dataset: Dataset) -> drops.Score:
     """The task's own metric as a function of answers and labels."""
-    return lambda answers, labels: metrics.accuracy(answers, labels)["value"]
+    return lambda answers, labels: metrics.score(dataset.metric, answers, labels)
 
 
 def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: Any) -> dict[str, float] | None:
