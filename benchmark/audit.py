@@ -19,7 +19,7 @@ class Audit:
     n: int
     exits_differ: int
     predictions_differ: int
-    ties: int  # samples excused: the signal within TIE of the threshold, or two classes within TIE of each other
+    ties: int  # samples excused: the signal within the tolerance of the threshold, or two classes of each other
 
     @property
     def passed(self) -> bool:
@@ -42,27 +42,32 @@ def audit(
     live_depths: list[int],
     live_predictions: list[int],
     extra: Tensor | None = None,
+    tie: float = TIE,
 ) -> Audit:
-    """Compare a live run of the first n samples with the replay of their traced logits (n, E, C) and extra columns."""
+    """Compare a live run of the first n samples with the replay of their traced logits (n, E, C) and extra columns.
+
+    tie: how near to the threshold, or to another class, a sample must lie for a difference to be excused.
+    """
     depth = replay(policy, logits, extra)
     rows = torch.arange(len(logits))
     prediction = logits[rows, depth - 1].argmax(-1)
     lived_depth, lived_prediction = torch.tensor(live_depths), torch.tensor(live_predictions)
     other_exit, other_answer = lived_depth != depth, lived_prediction != prediction
-    tied = _at_threshold(policy, logits, extra, torch.minimum(depth, lived_depth)) | _between_classes(logits, depth)
+    reached = torch.minimum(depth, lived_depth)
+    tied = _at_threshold(policy, logits, extra, reached, tie) | _between_classes(logits, depth, tie)
     excused = (other_exit | other_answer) & tied
     return Audit(len(logits), int((other_exit & ~tied).sum()), int((other_answer & ~tied).sum()), int(excused.sum()))
 
 
-def _at_threshold(policy: ThresholdPolicy, logits: Tensor, extra: Tensor | None, depth: Tensor) -> Tensor:
-    """Whether the signal of some exit up to `depth` (n,) lies within TIE of the threshold -> (n,)."""
-    near = (signals(policy, logits, extra).double() - policy.threshold).abs() <= TIE  # (n, E)
+def _at_threshold(policy: ThresholdPolicy, logits: Tensor, extra: Tensor | None, depth: Tensor, tie: float) -> Tensor:
+    """Whether the signal of some exit up to `depth` (n,) lies within `tie` of the threshold -> (n,)."""
+    near = (signals(policy, logits, extra).double() - policy.threshold).abs() <= tie  # (n, E)
     reached = torch.arange(1, logits.shape[1] + 1) <= depth[:, None]
     return (near & reached).any(1)
 
 
-def _between_classes(logits: Tensor, depth: Tensor) -> Tensor:
-    """Whether the two best classes of some exit up to `depth` (n,) lie within TIE of each other -> (n,)."""
+def _between_classes(logits: Tensor, depth: Tensor, tie: float) -> Tensor:
+    """Whether the two best classes of some exit up to `depth` (n,) lie within `tie` of each other -> (n,)."""
     best = logits.topk(2, -1).values  # (n, E, 2)
     reached = torch.arange(1, logits.shape[1] + 1) <= depth[:, None]
-    return ((best[..., 0] - best[..., 1] <= TIE) & reached).any(1)
+    return ((best[..., 0] - best[..., 1] <= tie) & reached).any(1)

@@ -60,8 +60,12 @@ def _tail(n: int) -> float:
     """The probability to cut off at each end for 95%: below 2.5%, because n samples spread less than what they
     were drawn from (the expanded percentile interval: Hesterberg, The American Statistician 69, 2015)."""
     freedom = max(1, n - 1)
-    student = 1.96 + (1.96**3 + 1.96) / (4 * freedom)  # t quantile, first term of its expansion
-    return NormalDist().cdf(-student * (n / freedom) ** 0.5)
+    return NormalDist().cdf(-_student(freedom) * (n / freedom) ** 0.5)
+
+
+def _student(freedom: int) -> float:
+    """The t quantile of 97.5%, by the first term of its expansion."""
+    return 1.96 + (1.96**3 + 1.96) / (4 * max(1, freedom))
 
 
 def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: int = 100) -> float:
@@ -70,6 +74,21 @@ def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: 
     This is the part of the uncertainty that more rounds remove; the part that comes from the choice of samples
     stays however long one measures. Rounds are drawn within each sample, numerator and denominator together.
     """
+    return 1.96 * _repeat_deviation(numerator, denominator, seed, draws)
+
+
+def ratio_of_repeats(numerator: Floats, denominator: Floats, seed: int, draws: int = 200) -> Interval:
+    """`ratio_of_totals` with the interval of timing the *same* units again, for units that are not samples drawn from
+    a population, such as the batches that one set of inputs was put into."""
+    n, m = numerator.shape
+    top, bottom = robust_times(numerator, denominator)
+    value = float(top.sum() / bottom.sum())
+    reach = float(np.exp(_student(n * (m - 1)) * _repeat_deviation(numerator, denominator, seed, draws)))
+    return Interval(value, value / reach, value * reach)
+
+
+def _repeat_deviation(numerator: Floats, denominator: Floats, seed: int, draws: int) -> float:
+    """Standard deviation of the log of `ratio_of_totals` over drawing the rounds of each sample again."""
     n, m = numerator.shape
     if m < 2:
         return float("inf")
@@ -81,7 +100,7 @@ def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: 
         top, bottom = robust_times(numerator[rows, drawn], denominator[rows, drawn])
         ratios[draw] = top.sum() / bottom.sum()
     # Drawing m from m shrinks the variance by (m − 1) / m, which is half of it at two rounds.
-    return float(1.96 * np.log(ratios).std(ddof=1) * (m / (m - 1)) ** 0.5)
+    return float(np.log(ratios).std(ddof=1) * (m / (m - 1)) ** 0.5)
 
 
 def median_ratio(numerator: Floats, denominator: Floats) -> float:

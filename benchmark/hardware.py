@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -20,41 +21,80 @@ import psutil
 from benchmark.types import ExitbenchError, Hardware
 
 DTYPES = ("float32", "bfloat16", "float16")
-COMPILERS = ("eager",)
+COMPILERS = ("eager", "inductor")
+QUANTISERS = ("none", "int8_dynamic")
 # What a fingerprint's `id` is made of: a kernel update leaves it, another chip or torch does not.
 DECIDES_SPEED = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
 
 
-def resolve(name: str, device: str, dtype: str, threads: int, compiler: str) -> Hardware:
+def resolve(
+    name: str, device: str, dtype: str, threads: int | str, compiler: str = "eager", quantise: str = "none"
+) -> Hardware:
     """A profile checked against this machine.
 
-    device: "cpu", "cuda" or "cuda:1"; dtype: a torch dtype's name; threads: torch's threads within one operator.
+    device: "cpu", "cuda", "cuda:1" or "mps"; dtype: a torch dtype's name; threads: torch's threads within one
+    operator, "all" for every core this process may use; compiler: "eager" or "inductor" (torch.compile by stages);
+    quantise: "none" or "int8_dynamic", which is float32 between the linear layers and on the processor only.
     Raises ExitbenchError, one line, for values that do not exist and for what this machine lacks.
     """
-    if dtype not in DTYPES:
-        raise ExitbenchError(f"hardware.dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-    if compiler not in COMPILERS:
-        raise ExitbenchError(f"hardware.compiler: expected one of {', '.join(COMPILERS)}, got {compiler!r}")
+    for field, value, known in (
+        ("dtype", dtype, DTYPES),
+        ("compiler", compiler, COMPILERS),
+        ("quantise", quantise, QUANTISERS),
+    ):
+        if value not in known:
+            raise ExitbenchError(f"hardware.{field}: expected one of {', '.join(known)}, got {value!r}")
+    cores = usable_cores()
+    threads = cores if threads == "all" else threads
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ExitbenchError(f"hardware.threads: expected a whole number from 1, got {threads!r}")
-    if threads > (cores := usable_cores()):
+        raise ExitbenchError(f"hardware.threads: expected a whole number from 1 or all, got {threads!r}")
+    if threads > cores:
         raise ExitbenchError(f"hardware {name}: wants {threads} threads, but this process may use {cores} core(s)")
     _check_device(name, device)
-    return Hardware(name=name, device=device, dtype=dtype, threads=threads, compiler=compiler)
+    if quantise != "none":
+        _check_quantising(name, device, dtype)
+    if compiler != "eager":
+        _check_compiler(name, device)
+    return Hardware(name, device, dtype, threads, compiler, quantise)
 
 
 def _check_device(name: str, device: str) -> None:
     if device == "cpu":
         return
     kind, _, index = device.partition(":")
-    if kind != "cuda" or not (index == "" or index.isdecimal()) or device.endswith(":"):
-        raise ExitbenchError(f"hardware.device: expected cpu, cuda or cuda:<number>, got {device!r}")
+    if device != "mps" and (kind != "cuda" or not (index == "" or index.isdecimal()) or device.endswith(":")):
+        raise ExitbenchError(f"hardware.device: expected cpu, mps, cuda or cuda:<number>, got {device!r}")
     import torch
 
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise ExitbenchError(f"hardware {name}: wants mps, but torch finds no Apple GPU; try hardware=cpu_1t")
+        return
     if not torch.cuda.is_available():
         raise ExitbenchError(f"hardware {name}: wants {device}, but torch finds no CUDA device; try hardware=cpu_1t")
     if int(index or 0) >= (count := torch.cuda.device_count()):
         raise ExitbenchError(f"hardware {name}: wants {device}, but torch finds {count} CUDA device(s)")
+
+
+def _check_quantising(name: str, device: str, dtype: str) -> None:
+    import torch
+
+    if device != "cpu" or dtype != "float32":
+        raise ExitbenchError(f"hardware {name}: int8_dynamic wants device cpu and dtype float32, got {device}, {dtype}")
+    if torch.backends.quantized.engine == "none":
+        raise ExitbenchError(f"hardware {name}: wants int8 kernels, but this torch has none for this processor")
+
+
+def _check_compiler(name: str, device: str) -> None:
+    if device == "cpu":
+        wanted = os.environ.get("CXX")
+        if not any(shutil.which(tool) for tool in ([wanted] if wanted else ["g++", "clang++", "cl"])):
+            raise ExitbenchError(
+                f"hardware {name}: wants a C++ compiler, but {wanted or 'neither g++ nor clang++'} is there; "
+                "install one, or try hardware=cpu_1t"
+            )
+    elif device.startswith("cuda") and importlib.util.find_spec("triton") is None:
+        raise ExitbenchError(f"hardware {name}: wants Triton to compile for a GPU, but it is not installed")
 
 
 def usable_cores() -> int:
@@ -68,15 +108,20 @@ def usable_cores() -> int:
 
 @contextmanager
 def applied(hardware: Hardware) -> Iterator[None]:
-    """Torch uses the profile's threads inside the block, and what it used before after it."""
+    """Torch uses the profile's threads inside the block, and what it used before after it.
+
+    float32 means float32: torch would let convolutions on a GPU round their inputs to TensorFloat-32.
+    """
     import torch
 
-    before = torch.get_num_threads()
+    before, convolutions = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.set_num_threads(hardware.threads)
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def wait_asleep() -> None:

@@ -30,6 +30,8 @@ class Clock:
     wall: Callable[[], int] = time.perf_counter_ns
     cpu: Callable[[], int] = time.process_time_ns  # all threads of this process, so neighbours do not count
     synchronise: Callable[[], None] = lambda: None
+    mark: Callable[[], Any] | None = None  # a device's own timestamp, read after the wait …
+    between: Callable[[Any, Any], int] = lambda start, end: end - start  # … as nanoseconds from one to another
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,13 @@ def observe(run: Callable[[Any], Any], unit: Any, clock: Clock) -> tuple[int, in
     collecting = gc.isenabled()
     gc.disable()
     try:
-        cpu, wall = clock.cpu(), clock.wall()
+        cpu = clock.cpu()
+        start = clock.mark() if clock.mark else clock.wall()
         run(unit)
+        end = clock.mark() if clock.mark else None
         clock.synchronise()
-        return clock.wall() - wall, clock.cpu() - cpu
+        wall = clock.wall() - start if end is None else clock.between(start, end)
+        return wall, clock.cpu() - cpu
     finally:
         if collecting:
             gc.enable()

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark import attack_report, drops, metrics, operating_point
+from benchmark import attack_report, drops, examples, metrics, operating_point, precision, protocol
 from benchmark.attack_report import Side
 from benchmark.audit import audit
 from benchmark.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
+from benchmark.executed import executed
 from benchmark.hardware import applied, fingerprint, noise
 from benchmark.macs import cost, table
+from benchmark.per_exit import PerExit
+from benchmark.precision import Tracer
 from benchmark.provenance import provenance
 from benchmark.record import Record, utc_now
-from benchmark.timing import Limits, stopwatch
-from benchmark.trace_cache import traced
+from benchmark.timed import Task, check, timed
+from benchmark.timing import Limits
 from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
+from benchmark.worker import timed_alone
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Settings:
     """What a run is asked for beside its five choices.
 
     limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch; 0 leaves
-    an untimed record, whose latency and audit are empty.
+    an untimed record, whose latency and audit are empty. batch, refill: of the scenario `offline`.
     choose: pick the threshold on the calibration split instead of taking the policy's.
     """
 
@@ -38,14 +42,15 @@ class Settings:
     batch_size: int = 64
     timed: int = 256
     scenario: str = "single_stream"
+    batch: int = 32
+    refill: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
-        if self.scenario != "single_stream":
-            raise ExitbenchError(f"scenario: expected single_stream, got {self.scenario!r}")
+        check(self.scenario, self.batch, self.timed or self.batch)
 
 
 def run(
@@ -56,31 +61,35 @@ def run(
     hardware: Hardware,
     settings: Settings,
     limits: Limits,
+    model_config: dict[str, Any] | None = None,
     **identity: Any,
 ) -> Record:
-    """Measure one combination. identity: record_id, choices and config, which the record carries as they are."""
-    dtype = getattr(torch, hardware.dtype)
-    model = model.to(hardware.device, dtype).eval()
+    """Measure one combination. identity: record_id, choices and config, which the record carries as they are.
+
+    model_config: what `model` was made of, for a process of its own to time it; without it, this one does.
+    """
     samples = take(dataset.test, settings.limit, settings.seed)
+    check(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
+    tracer = Tracer(model, hardware, settings.batch_size, settings.batch if settings.scenario == "offline" else 1)
     if settings.timed or policy.reads == "extra":  # refused before anything is traced
         read_live(policy, model)
     with applied(hardware):
-        clean = _trace(model, dataset.calibration, settings, hardware, "trace calibration")
+        clean = tracer.exact(dataset.calibration, "trace calibration")
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
-        pick = operating_point.choose if settings.choose else operating_point.given
-        point = pick(policy, clean, clean_macs, settings.max_drop)
-        policy = policy.at(point.threshold)
+        policy, point = operating_point.settle(policy, model, clean, clean_macs, settings.choose, settings.max_drop)
         perturbed = workload.apply(model, policy, samples)
-        test = _trace(model, perturbed.samples, settings, hardware, f"trace {workload.name}")
+        exact = tracer.exact(perturbed.samples, f"trace {workload.name}")
+        test = tracer.as_run(perturbed.samples, f"trace {workload.name}")
         # The same samples unattacked: a look-up where their clean twin was run.
-        untouched = _trace(model, samples, settings, hardware, "trace clean") if perturbed.facts else test
+        untouched = tracer.as_run(samples, "trace clean") if perturbed.facts else test
     macs = table(cost(model, test.lengths.tolist()), test.lengths)
     depth = trace_depths(policy, test)
     before = noise()
-    timed = perturbed.samples[: settings.timed]
-    latency = _time(model, policy, timed, hardware, limits, settings.seed) if timed else None
+    chosen = perturbed.samples[: settings.timed]
+    task = Task(policy, chosen, hardware, limits, settings.seed, settings.scenario, settings.batch, settings.refill)
+    latency = _time(model, task, macs, model_config) if chosen else None
     return Record(
-        **(_judged(policy, test, latency) if latency else {"status": "ok"}),
+        **(_judged(policy, test, latency, precision.tie(hardware)) if latency else {"status": "ok"}),
         created=utc_now(),
         machine={**fingerprint(), "noise_before": before, "noise_after": noise()},
         seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
@@ -89,7 +98,7 @@ def run(
             "n": len(samples),
             "split": "test",
             "limit": settings.limit or None,
-            "timed": len(timed),
+            "timed": len(chosen),
             "truncated": test.truncated,
             **({"empty": sum("" in sample.texts for sample in samples)} if dataset.kind == "text" else {}),
         },
@@ -97,9 +106,12 @@ def run(
         exits=_exits(test, macs, dataset.metric),
         results=_results(test, macs, depth, dataset.metric)
         | {"rule_ops": _rule_ops(policy, depth, model)}
+        | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
         | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
+        | ({} if perturbed.facts else _protocol(model, dataset, clean, clean_macs, test, macs))
         | ({} if perturbed.facts else drops.section(policy, clean, clean_macs, test, macs, _score(dataset))),
-        curve=operating_point.curve(policy, test, macs, _grid(policy, clean)).rows(),
+        curve=_curve(policy, clean, clean_macs, test, macs).rows(),
+        examples=[] if perturbed.facts else examples.chosen(perturbed.samples, test, depth, dataset.class_names),
         attack=attack_report.section(perturbed, samples, _side(model, policy, untouched), _side(model, policy, test))
         if perturbed.facts
         else {},
@@ -117,34 +129,45 @@ def take(samples: Sequence[Any], limit: int, seed: int) -> Sequence[Any]:
     return at(chosen) if at else [samples[position] for position in chosen]
 
 
-def _trace(model: Any, samples: Sequence[Any], settings: Settings, hardware: Hardware, description: str) -> Trace:
-    return traced(model, samples, settings.batch_size, hardware.device, hardware.dtype, description)
+def _curve(
+    policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor
+) -> operating_point.Curve:
+    """The rule over its range, at thresholds of the calibration split, so that clean and attacked curves share them."""
+    if isinstance(policy, PerExit):
+        return operating_point.family(policy, clean, clean_macs, test, macs)
+    grid = operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
+    return operating_point.curve(policy, test, macs, grid)
 
 
-def _grid(policy: ThresholdPolicy, clean: Trace) -> Tensor:
-    """Thresholds of the curve: those of the calibration split, so that clean and attacked curves share them."""
-    return operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
+def _protocol(model: Any, dataset: Dataset, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> dict:
+    """Of images and several exits, and unattacked: the budgeted-batch protocol."""
+    if dataset.kind != "image" or model.num_exits < 2:
+        return {}
+    return {"protocol": protocol.section(clean, clean_macs, test, macs)}
 
 
-def _time(
-    model: Any, policy: ThresholdPolicy, samples: Sequence[Any], hardware: Hardware, limits: Limits, seed: int
-) -> Latency:
-    dtype = getattr(torch, hardware.dtype)
-    batches = [model.collate([sample]).to(hardware.device, dtype) for sample in samples]
-    return stopwatch(model, policy, batches, hardware, limits=limits, seed=seed)
+def _time(model: Any, task: Task, macs: Tensor, model_config: dict[str, Any] | None) -> Latency:
+    """On the stopwatch, in a process of its own where the model can be built again; with the MACs its batches cost."""
+    found = timed(model, task) if model_config is None else timed_alone(model_config, task)
+    if task.scenario != "offline":
+        return replace(found, padding_share=0.0)
+    counted = executed(model, task)
+    depth = torch.tensor(found.exit_depths)
+    useful = float(macs[torch.arange(found.n), depth - 1].mean()) / 1e9
+    return replace(found, **counted, padding_share=max(0.0, 1 - useful / counted["gmacs_executed"]))
 
 
-def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency) -> dict[str, Any]:
+def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> dict[str, Any]:
     """A live run's sections and what they make of the record: failed where it is not what the replay says."""
     extra = None if test.extra is None else test.extra[: latency.n]
-    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra)
+    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra, tie)
     failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
                                      f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
     return {
         "status": "failed" if failed else "unreliable" if latency.unreliable else "ok",
         "reasons": [*failed, *latency.unreliable],
         "latency": asdict(latency),
-        "audit": seen.section(),
+        "audit": seen.section() | {"tolerance": tie},
     }
 
 

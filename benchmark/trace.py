@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchmark.forward import place_of
 from benchmark.progress import track
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Trace
 
@@ -37,12 +38,12 @@ def trace(
     classes, extra = model.num_classes, getattr(model, "extra_columns", 0)
     columns = torch.empty(len(samples), model.num_exits, classes + extra)
     lengths = torch.zeros(len(samples), dtype=torch.int64)
-    truncated = 0
+    truncated, (_, dtype) = 0, place_of(model)
     starts = range(0, len(samples), batch_size)
     for start in track(starts, description, unit="batch"):
         rows = positions[start : start + batch_size]
         batch = model.collate([samples[row] for row in rows])
-        seen = full_depth(model, batch.to(device)).float().cpu()  # (b, E, C + X)
+        seen = full_depth(model, batch.to(device, dtype)).float().cpu()  # (b, E, C + X)
         if seen.shape[1:] != columns.shape[1:]:
             wanted = f"{model.num_exits} exits of {classes} logits and {extra} extra columns"
             raise ExitbenchError(f"model: expected {wanted}, got {seen.shape[1]} exits of {seen.shape[2]} columns")

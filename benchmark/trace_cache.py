@@ -20,12 +20,22 @@ log = logging.getLogger(__name__)
 
 
 def traced(
-    model: EarlyExitModel, samples: Sequence[Any], batch_size: int, device: str, dtype: str, description: str
+    model: EarlyExitModel,
+    samples: Sequence[Any],
+    batch_size: int,
+    device: str,
+    dtype: str,
+    description: str,
+    weights_of: EarlyExitModel | None = None,
 ) -> Trace:
-    """The trace of `samples`, from the cache where the same weights met the same inputs before."""
+    """The trace of `samples`, from the cache where the same weights met the same inputs before.
+
+    dtype: what the model computes in, and all else about it that changes its answers. weights_of: the model that
+    `model` was converted from, where its own weights cannot be hashed.
+    """
     parts = {
         "version": TRACE_VERSION,
-        **model_facts(model),
+        **model_facts(weights_of or model),
         "samples": samples_hash(samples),
         "device": device.partition(":")[0],
         "dtype": dtype,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from benchmark import bootstrap
 from benchmark.bootstrap import Interval
@@ -10,6 +10,9 @@ from benchmark.rounds import ClockName, Observations
 
 CANARY_WIDTH = 0.05
 FEWEST_SAMPLES = 10  # the bootstrap of fewer is far too narrow
+Over = Literal["samples", "rounds"]
+# What an interval allows for: another draw of samples, or timing the same set again.
+INTERVALS = {"samples": bootstrap.ratio_of_totals, "rounds": bootstrap.ratio_of_repeats}
 
 
 def raw(seen: Observations) -> dict[str, Any]:
@@ -21,13 +24,14 @@ def raw(seen: Observations) -> dict[str, Any]:
     return {**columns, "sample_of": list(seen.sample_of)}
 
 
-def judged(seen: Observations, headline: ClockName, seed: int) -> dict[str, Any]:
+def judged(seen: Observations, headline: ClockName, seed: int, over: Over = "samples") -> dict[str, Any]:
     """The ratios, their intervals by both clocks, and the doubts; the headline clock decides."""
     full, early, canary = seen.tables(headline)
+    interval_of = INTERVALS[over]
     found = {
-        "speedup": bootstrap.ratio_of_totals(full, early, seed),
-        "speedup_wall": bootstrap.ratio_of_totals(*seen.tables("wall")[:2], seed),
-        "canary": bootstrap.ratio_of_totals(full, canary, seed),
+        "speedup": interval_of(full, early, seed),
+        "speedup_wall": interval_of(*seen.tables("wall")[:2], seed),
+        "canary": interval_of(full, canary, seed),
     }
     numbers: dict[str, Any] = {name: interval.value for name, interval in found.items()}
     numbers |= {f"{name}_lo": interval.lo for name, interval in found.items()}
@@ -36,11 +40,12 @@ def judged(seen: Observations, headline: ClockName, seed: int) -> dict[str, Any]
         **numbers,
         "median_ratio": bootstrap.median_ratio(full, early),
         "repeat_half_width": bootstrap.repeat_half_width(full, early, seed),
-        "unreliable": _doubts(found["canary"], len(full)),
+        "interval_over": over,
+        "unreliable": _doubts(found["canary"], len(full) if over == "samples" else full.size, over),
     }
 
 
-def _doubts(canary: Interval, n: int) -> list[str]:
+def _doubts(canary: Interval, n: int, over: Over) -> list[str]:
     """Why the numbers should not be ranked; nothing where the canary held."""
     where = f"canary {canary.value:.3f} [{canary.lo:.3f}, {canary.hi:.3f}]"
     doubts = []
@@ -49,8 +54,15 @@ def _doubts(canary: Interval, n: int) -> list[str]:
     if canary.width > CANARY_WIDTH:
         doubts.append(f"{where}: wider than {CANARY_WIDTH:.0%}")
     if n < FEWEST_SAMPLES:
-        doubts.append(f"{n} samples carry no interval: time at least {FEWEST_SAMPLES}")
+        doubts.append(f"{n} {over} carry no interval: time at least {FEWEST_SAMPLES}")
     return doubts
+
+
+def throughput(seen: Observations, n: int) -> dict[str, Any]:
+    """Samples a second by the wall clock, n samples over the typical times of all units: early exit, full depth."""
+    full, early, _ = seen.tables("wall")  # (units, m)
+    full_ms, early_ms = bootstrap.robust_times(full, early)
+    return {"samples_per_s": n / float(early_ms.sum()) * 1e3, "full_samples_per_s": n / float(full_ms.sum()) * 1e3}
 
 
 def percentiles(seen: Observations, n: int) -> dict[str, Any]:

@@ -111,6 +111,8 @@ def _identity(cfg: Any) -> dict[str, Any]:
     choices = {**{group: str(picked[group]) for group in groups}, "scenario": str(cfg.scenario)}
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     decides = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    if cfg.scenario != "offline":
+        del decides["offline"]
     checkpoint = config["model"].get("checkpoint")
     weights = sha256_file(checkpoint_file(checkpoint)) if checkpoint else None
     parts = {"config": decides, "choices": choices, "weights": weights, "version": __version__}
@@ -143,14 +145,17 @@ def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
     choose = threshold == "auto"
     policy = build(rule, threshold=0 if choose else threshold)
     limits = Limits(time_limit_s=cfg.timing.time_limit_s)
-    settings = Settings(choose, max_drop, cfg.limit, cfg.seed, cfg.batch_size, cfg.timing.samples, str(cfg.scenario))
+    settings = Settings(choose, max_drop, cfg.limit, cfg.seed, cfg.batch_size, cfg.timing.samples, str(cfg.scenario),
+                        cfg.offline.batch, cfg.offline.refill)  # fmt: skip
     torch.manual_seed(cfg.seed)
     workload = build(cfg.workload)
     dataset = _dataset(json.dumps(OmegaConf.to_container(cfg.dataset)))
+    torch.manual_seed(cfg.seed)  # again, because the worker builds the model and nothing else
     model = build(cfg.model)
     check_fit(model, dataset)
     workload = transfer.bring(workload, cfg, dataset, hardware)
-    return run(model, dataset, workload, policy, hardware, settings, limits, **identity)
+    alone: Any = OmegaConf.to_container(cfg.model, resolve=True) if cfg.timing.worker else None
+    return run(model, dataset, workload, policy, hardware, settings, limits, model_config=alone, **identity)
 
 
 @functools.lru_cache(maxsize=4)

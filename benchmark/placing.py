@@ -1,0 +1,61 @@
+"""A model as a hardware profile wants it: on its device, in its precision, its stages compiled."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.types import ExitbenchError, Hardware
+
+
+def plain(hardware: Hardware) -> bool:
+    """Whether a profile computes in float32 without quantising: the reference that others are held against."""
+    return hardware.dtype == "float32" and hardware.quantise == "none"
+
+
+def placed(model: Any, hardware: Hardware) -> Any:
+    """The model on the profile's device and in its precision, not compiled; a copy where the precision is another.
+
+    int8_dynamic: linear layers hold int8 weights, and quantise what comes in by the range of the whole batch (torch's
+    dynamic quantisation), so that a sample's logits depend a little on its neighbours.
+    """
+    if plain(hardware):
+        return model.to(hardware.device).eval()
+    model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
+    if hardware.quantise == "int8_dynamic":
+        with warnings.catch_warnings():  # the successor of this call is a library of its own
+            warnings.simplefilter("ignore")
+            from torch.ao.quantization import quantize_dynamic
+
+            model = quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8, inplace=True)
+    return model
+
+
+def compile_stages(model: Any) -> int:
+    """Hand every stage to torch.compile, in place; returns how many there are. Nothing is compiled until it is called.
+
+    A stage is a child of the model's outermost lists of modules: layers, blocks, transformers, heads. What lies
+    between them, exit rules included, stays eager, so that leaving early needs no compiled control flow.
+
+    Raises:
+        ExitbenchError: a model without such lists.
+    """
+    stages = list(_stages(model)) if isinstance(model, nn.Module) else []
+    for stage in stages:
+        stage.compile()
+    if not stages:
+        raise ExitbenchError("hardware.compiler: expected a model with lists of modules to compile, got one without")
+    return len(stages)
+
+
+def _stages(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            yield from child.children()
+        else:
+            yield from _stages(child)
