@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmark.types import ExitbenchError
+
 EachLoss = Callable[[Sequence[Tensor], Tensor, float], Sequence[Tensor]]
 JointLoss = Callable[[Tensor], Tensor]
 
@@ -18,6 +20,31 @@ JointLoss = Callable[[Tensor], Tensor]
 def exit_losses(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0) -> list[Tensor]:
     """Cross-entropy of every exit: E × (b, C) and labels (b,) -> E scalars, means over the batch."""
     return [F.cross_entropy(exit_logits, labels, label_smoothing=smoothing) for exit_logits in logits]
+
+
+def distilled(
+    logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, share: float = 1.0, temperature: float = 1.0
+) -> list[Tensor]:
+    """The last exit learns the labels, the others what it answers: share · T² · KL(last ‖ exit) + (1 - share) · CE.
+
+    FastBERT (ACL 2020, section 3.3.2): share 1, T 1. RomeBERT (2021): share 0.9, T 3; its code takes the mean over the
+    classes too, here KL is their sum as its definition has it. No gradient reaches the last exit by way of the others.
+
+    Raises:
+        ExitbenchError: a share outside [0, 1], a temperature not above 0.
+    """
+    if not 0 <= share <= 1 or not temperature > 0:
+        raise ExitbenchError(
+            f"recipe.each: expected share in [0, 1] and temperature above 0, got {share!r} and {temperature!r}"
+        )
+    teacher = (logits[-1].detach() / temperature).log_softmax(-1)
+    hard = exit_losses(logits, labels, smoothing)
+    soft = [
+        F.kl_div((answer / temperature).log_softmax(-1), teacher, reduction="batchmean", log_target=True)
+        for answer in logits[:-1]
+    ]
+    mixed = [share * temperature**2 * kl + (1 - share) * ce for kl, ce in zip(soft, hard, strict=False)]
+    return [*mixed, hard[-1]]
 
 
 def certainty_loss(certainty: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.types import Batch, ExitbenchError
 
@@ -19,13 +19,23 @@ def reach(model: Any, batch: Batch) -> list[set[str]]:
     named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     training = model.training
     model.eval()  # draws no random numbers
-    answers = [logits[:, : model.num_classes].sum() for logits in model.exits(batch)]
+    yielded = list(model.exits(batch))
     model.train(training)
-    found = []
-    for answer in answers:
-        slopes = torch.autograd.grad(answer, list(named.values()), allow_unused=True, retain_graph=True)
-        found.append({name for name, slope in zip(named, slopes, strict=True) if slope is not None})
-    return found
+    return [_behind(row, model.num_classes, named) for row in yielded]
+
+
+def _behind(row: Tensor, classes: int, named: dict[str, nn.Parameter]) -> set[str]:
+    """Names behind the first `classes` columns of one exit's row (b, C + X)."""
+
+    def slopes(columns: Tensor) -> tuple[Tensor | None, ...]:
+        return torch.autograd.grad(columns.sum(), list(named.values()), allow_unused=True, retain_graph=True)
+
+    found = {name: slope for name, slope in zip(named, slopes(row[:, :classes]), strict=True) if slope is not None}
+    if row.shape[1] > classes:
+        # Joined columns share a graph: what moves the extra column only has a slope of nothing but zeros here.
+        extra = dict(zip(named, slopes(row[:, classes:]), strict=True))
+        return {name for name, slope in found.items() if slope.any() or extra[name] is None or not extra[name].any()}
+    return set(found)
 
 
 @contextmanager
@@ -91,6 +101,31 @@ def equilibrium(model: Any, batch: Batch) -> Iterator[Counter[str]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def meeting(model: Any, batch: Batch) -> list[nn.Parameter]:
+    """The trainable parameters that the last exit's answer and an earlier one's both depend on.
+
+    Raises:
+        ExitbenchError: there are none.
+    """
+    *early, last = reach(model, batch)
+    both = last & set().union(*early)
+    if not both:
+        raise ExitbenchError("recipe.project: expected parameters that the last exit shares with others, found none")
+    return [value for name, value in model.named_parameters() if name in both]
+
+
+def projected(kept: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
+    """The sum of two gradients over the same parameters, `other` without its part that opposes `kept`.
+
+    RomeBERT (2021), gradient regularisation, as its code has it: with c = <other, kept> / <kept, kept>,
+    kept + other - min(c, 0) · kept. Orthogonal or agreeing gradients are simply added.
+    """
+    inner = sum((a * b).sum() for a, b in zip(kept, other, strict=True))
+    square = sum((a * a).sum() for a in kept)
+    opposed = torch.clamp(torch.as_tensor(inner) / torch.as_tensor(square).clamp(min=1e-30), max=0.0)
+    return [a + b - opposed * a for a, b in zip(kept, other, strict=True)]
 
 
 def _expect_single_use(model: Any, batch: Batch) -> None:

@@ -22,7 +22,10 @@ class Recipe:
     only: regular expressions; parameters whose name none of them finds stay as they are. Empty: all are trained.
     keep_last_exit: leave all that the last exit's answer depends on as it is, so that only other exits' heads change.
     equilibrium: divide each parameter's gradient by the number of exits that depend on it; see `reach.equilibrium`.
-    certainty: weight of the learned certainty's loss, in models that have one (`extra_columns`).
+    certainty: weight of the learned certainty's loss, which joins each exit's own in models that have one
+    (`extra_columns`).
+    project: "" or whose gradient loses what opposes the other's on shared parameters: "last" or "early" exits'; see
+    `reach.projected`.
     """
 
     loss: JointLoss | Sequence[JointLoss]
@@ -41,6 +44,7 @@ class Recipe:
     keep_last_exit: bool = False
     equilibrium: bool = False
     certainty: float = 1.0
+    project: str = ""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -48,6 +52,8 @@ class Recipe:
                 raise ExitbenchError(f"recipe.{name}: expected a number above 0, got {getattr(self, name)!r}")
         if not 0 <= self.warmup < 1:
             raise ExitbenchError(f"recipe.warmup: expected a share of the steps in [0, 1), got {self.warmup!r}")
+        if self.project not in ("", "last", "early"):
+            raise ExitbenchError(f"recipe.project: expected '', 'last' or 'early', got {self.project!r}")
         if not self.turns:
             raise ExitbenchError("recipe.loss: expected one loss or a list of them, got an empty list")
         if isinstance(self.only, str):

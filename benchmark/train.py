@@ -54,7 +54,7 @@ def _stage(
         asleep = stack.enter_context(frozen(model, recipe.only, recipe.keep_last_exit, probe))
         if recipe.equilibrium:
             stack.enter_context(equilibrium(model, probe))
-        return run_stage(model, split, recipe, folder, device, label, asleep)
+        return run_stage(model, split, recipe, folder, device, label, probe, asleep)
 
 
 def check_fit(model: Any, dataset: Dataset) -> None:

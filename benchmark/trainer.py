@@ -20,6 +20,7 @@ from benchmark.files import whole_file
 from benchmark.length_groups import LengthGroups
 from benchmark.losses import certainty_loss, taught
 from benchmark.progress import track
+from benchmark.reach import meeting, projected
 from benchmark.recipe import Recipe
 from benchmark.types import Batch, Sample, TextSample
 
@@ -42,24 +43,29 @@ class TaughtExits(nn.Module):
     def forward(self, labels: Tensor, lengths: Tensor, **inputs: Any) -> dict[str, Tensor]:
         inputs.pop("num_items_in_batch", None)  # the library's
         turn = self.step % len(self.teaches)
-        yielded = list(self.model.exits(Batch(inputs, lengths)))
-        answers = [columns[:, : self.model.num_classes] for columns in yielded]
-        losses = self.recipe.each(answers, labels, self.recipe.smoothing)
         # An exit that is not taught leaves the graph: with no gradient at all, neither momentum nor decay moves it.
-        parts = [loss if on else loss.detach() for loss, on in zip(losses, self.teaches[turn], strict=True)]
-        loss = self.recipe.turns[turn](torch.stack(parts))
-        return {"loss": loss + self.recipe.certainty * self._certainty(yielded, labels, self.teaches[turn])}
-
-    def _certainty(self, yielded: Sequence[Tensor], labels: Tensor, teaches: Sequence[bool]) -> Tensor | float:
-        classes = self.model.num_classes
-        if not getattr(self.model, "extra_columns", 0):
-            return 0.0
-        each = [
-            certainty_loss(columns[:, classes], columns[:, :classes], labels)
-            for columns, on in zip(yielded, teaches, strict=True)
-            if on
+        losses = [
+            loss if on else loss.detach()
+            for loss, on in zip(self._losses(Batch(inputs, lengths), labels), self.teaches[turn], strict=True)
         ]
-        return torch.stack(each).mean()
+        join = self.recipe.turns[turn]
+        *early, last = losses
+        return {
+            "loss": join(torch.stack(losses)),
+            "early": join(torch.stack([*early, last.detach()])),
+            "last": join(torch.stack([*(loss.detach() for loss in early), last])),
+        }
+
+    def _losses(self, batch: Batch, labels: Tensor) -> list[Tensor]:
+        """Each exit's own loss (E,), with that of its certainty where it yields one."""
+        classes, yielded = self.model.num_classes, list(self.model.exits(batch))
+        losses = list(self.recipe.each([row[:, :classes] for row in yielded], labels, self.recipe.smoothing))
+        if not getattr(self.model, "extra_columns", 0):
+            return losses
+        return [
+            loss + self.recipe.certainty * certainty_loss(row[:, classes], row[:, :classes], labels)
+            for loss, row in zip(losses, yielded, strict=True)
+        ]
 
     def train(self, mode: bool = True) -> TaughtExits:
         super().train(mode)
@@ -67,11 +73,18 @@ class TaughtExits(nn.Module):
             module.eval()
         return self
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Without second names of shared tensors, which a safetensors file cannot hold."""
-        state = super().state_dict(*args, **kwargs)
+    @property
+    def _keys_to_ignore_on_save(self) -> list[str]:
+        """Second names of shared tensors, which a safetensors file cannot hold; the library asks when it loads one."""
         first = {name for name, _ in [*self.named_parameters(), *self.named_buffers()]}
-        for name in [name for name in state if name not in first]:
+        return [name for name in super().state_dict() if name not in first]
+
+    def tie_weights(self) -> None:
+        """Asked for by the library after it loaded a file without second names: they share their tensors anyway."""
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        state = super().state_dict(*args, **kwargs)
+        for name in self._keys_to_ignore_on_save:
             del state[name]
         return state
 
@@ -103,12 +116,31 @@ def _collator(model: Any, split: Sequence[Sample], recipe: Recipe) -> Callable[[
 
 
 class _Trainer(Trainer):
-    """The library's, with our order of samples where a recipe asks for it."""
+    """The library's, with our order of samples and our gradients where a recipe asks for them.
+
+    shared: parameters on which the last exit's gradient and the earlier exits' meet; empty where they just add up.
+    """
 
     order: LengthGroups | None = None
+    shared: Sequence[nn.Parameter] = ()
+    kept: str = ""  # "early" or "last": whose gradient stays whole
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return super()._get_train_sampler(train_dataset) if self.order is None else self.order
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        if not self.shared:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        parts = model(**self._prepare_inputs(inputs))
+        other = "last" if self.kept == "early" else "early"
+        self.accelerator.backward(parts[self.kept], retain_graph=True)
+        kept = [value.grad.clone() for value in self.shared]  # type: ignore[union-attr]
+        self.accelerator.backward(parts[other])
+        rest = [value.grad - first for value, first in zip(self.shared, kept, strict=True)]  # type: ignore[operator]
+        for value, slope in zip(self.shared, projected(kept, rest), strict=True):
+            value.grad = slope
+        return parts["loss"].detach()
 
 
 class _Watch(TrainerCallback):
@@ -151,9 +183,12 @@ def run_stage(
     folder: Path,
     device: str,
     description: str,
+    probe: Batch,
     asleep: Sequence[nn.Module] = (),
 ) -> tuple[int, float]:
     """Train in place on all of `split`, from the last checkpoint in `folder` if there is one.
+
+    probe: a small batch on the model's device, to see which parameters its exits share.
 
     Returns its steps, and its seconds: those of this call and of the earlier ones that its checkpoints kept.
     """
@@ -168,6 +203,8 @@ def run_stage(
     )
     if recipe.by_length:
         trainer.order = LengthGroups([_length(sample) for sample in split], recipe.batch_size, recipe.seed)
+    if recipe.project:
+        trainer.shared, trainer.kept = meeting(model, probe), "early" if recipe.project == "last" else "last"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     watch = _Watch(exits, description, _seconds(last))
     trainer.add_callback(watch)
