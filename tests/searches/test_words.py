@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from benchmark import candidates, decide, edits, forward, objectives, vocabulary
 from benchmark.beam import Hunt, Version
+from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
+from benchmark.policies.patience import Patience
 from benchmark.searches.words import WordSearch
 from benchmark.types import ExitbenchError, Perturbed, Policy, TextSample
 
@@ -219,3 +221,104 @@ def test_a_model_without_embeddings_is_refused():
 def test_arguments_outside_their_range(field: str, value: object):
     with pytest.raises(ExitbenchError, match=rf"search\.{field}: expected .*, got "):
         WordSearch(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", ["character", "both"])
+def test_misspelt_texts_keep_the_rules_and_go_deeper(level: str):
+    samples = sentences()
+    made = attacked(samples, level=level, shortlist=40)
+    assert_rules(samples, made.samples, share=0.1, least=3)
+    assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
+
+
+def test_a_level_tries_its_own_kind_of_edit():
+    known = set(vocabulary.whole_words(MODEL.tokenizer).forms)
+    for level, kinds in (("word", {True}), ("character", {False}), ("both", {True, False})):
+        tried = tried_forms(WordSearch(level=level, shortlist=30, beam=1, rounds=1))
+        assert {form.casefold() in known for form in tried} == kinds
+
+
+def tried_forms(search: WordSearch) -> set[str]:
+    """The new words of every candidate that a search runs."""
+    forms: set[str] = set()
+    take = Hunt.take
+
+    def watched(hunt: Hunt, size: int):
+        taken = take(hunt, size)
+        forms.update(form for edit in taken for _, form in edit)
+        return taken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hunt, "take", watched)
+        search.run(MODEL, Entropy(10.0), objectives.same, sentences(), 0)
+    return forms
+
+
+def test_constrained_words_are_near_and_the_answer_stays():
+    samples = sentences()
+    made = attacked(samples, neighbours=6, cosine=0.05, keep_answer=True)
+    assert_near(samples, made.samples, 6, 0.05)
+    assert made.facts["prediction_kept"] == [1.0] * len(samples)
+    assert sum(made.facts["changed"]) > 0
+
+
+def assert_near(before: Sequence[TextSample], after: Sequence[TextSample], count: int, cosine: float) -> None:
+    """Every new word is among the old one's nearest; checked word by word, by the definition."""
+    lexicon = candidates.lexicon_of(MODEL)
+    for clean, found in zip(before, after, strict=True):
+        for old, new in edits.changed_words(clean.texts, found.texts):
+            ids = MODEL.tokenizer(old, add_special_tokens=False)["input_ids"]
+            closeness = torch.cosine_similarity(lexicon.embeddings[ids].mean(0)[None], lexicon.table)
+            column = lexicon.vocabulary.column(new)
+            assert closeness[column] >= cosine
+            assert int((closeness > closeness[column]).sum()) < count
+
+
+def test_the_same_check_catches_far_words():
+    samples = sentences()
+    with pytest.raises(AssertionError):
+        assert_near(samples, attacked(samples).samples, 6, 0.05)
+
+
+def test_the_guard_keeps_answers_that_would_flip():
+    samples = sentences()
+    free, guarded = (
+        WordSearch(keep="loss", keep_answer=guard, shortlist=40, beam=2, rounds=3).run(
+            MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0
+        )
+        for guard in (False, True)
+    )
+    assert sum(free.facts["prediction_kept"]) < len(samples)
+    assert sum(guarded.facts["prediction_kept"]) == len(samples)
+
+
+def test_an_attack_on_accuracy_flips_answers_and_stops_there():
+    samples = sentences()
+    search = WordSearch(keep="loss", shortlist=40, beam=2, rounds=4)
+    made = search.run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
+    flipped = [kept == 0 for kept in made.facts["prediction_kept"]]
+    assert sum(flipped) >= 3
+    for n, trail in enumerate(made.trails):
+        assert trail[-1][1] == made.facts["depth_after"][n]
+    more = replace(search, rounds=1).run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
+    assert all(q >= r for q, r in zip(made.facts["queries"], more.facts["queries"], strict=True))
+
+
+def test_trails_end_at_the_depth_found_within_the_queries_spent():
+    made = attacked(sentences())
+    columns = (made.facts[name] for name in ("depth_before", "depth_after", "queries"))
+    for trail, before, after, queries in zip(made.trails, *columns, strict=True):
+        assert trail[0] == (1, before)
+        assert trail[-1][1] == after
+        assert trail[-1][0] <= queries
+        assert [depth for _, depth in trail] == sorted({depth for _, depth in trail})
+
+
+@pytest.mark.parametrize("policy", [Patience(1), Patience(2), Confidence(0.6)], ids=["t1", "t2", "confidence"])
+def test_every_rule_is_attacked_by_its_own_depth(policy: Policy):
+    samples = sentences()
+    search = WordSearch(shortlist=12, beam=2, rounds=3)
+    made = search.run(MODEL, policy, objectives.same, samples, 0)
+    assert made.facts["depth_before"] == depths(policy, samples)
+    assert made.facts["depth_after"] == depths(policy, made.samples)
+    assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
