@@ -1,13 +1,20 @@
-"""Text datasets: single sentences or pairs. Texts are stripped of white space at both ends, nothing else."""
+"""Text datasets: single sentences or pairs. Texts are stripped of white space at both ends, nothing else.
+
+A text that is empty then stays: the model sees its special tokens alone, and records count such samples. What is no
+text at all (a missing value, a number) is refused with its row.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmark import hub as hub_client
 from benchmark.assets import fetch
+from benchmark.metrics import METRICS
 from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, TextSample
 
@@ -51,18 +58,24 @@ def hub(
     seed: int = 0,
     fingerprint: str = UNPINNED,
     revision: str = "main",
+    metric: str = "accuracy",
 ) -> Dataset:
-    """A dataset on the hub or in a local folder: one or two text `columns` and an integer `label` column.
+    """A dataset on the hub or in a local folder: one or two text `columns` and a `label` column.
 
+    path: a hub id, or a folder of CSV, JSON lines or parquet files whose names begin with their split's
+    (train.csv, test.csv). label: whole numbers from 0, or texts out of `class_names`, which then say the order.
     train, test: the names of its splits. calibration: how many samples `seed` cuts from train.
-    A sample's index is its row in its split.
+    metric: the task's own, see `metrics.score`. A sample's index is its row in its split.
     """
     expect("columns", not isinstance(columns, str) and len(columns) in (1, 2), "a list of 1 or 2 names", columns)
+    expect("metric", metric in METRICS, f"one of {', '.join(METRICS)}", metric)
+    expect("metric", metric != "f1" or len(class_names) == 2, "accuracy or matthews for more than two classes", metric)
     splits = {
-        key: _samples(path, subset, split, columns, label, revision)
+        key: _samples(path, subset, split, columns, label, class_names, revision)
         for key, split in (("train", train), ("test", test))
     }
-    return _dataset(name, version, class_names, splits["train"], splits["test"], calibration, seed, fingerprint)
+    made = _dataset(name, version, class_names, splits["train"], splits["test"], calibration, seed, fingerprint)
+    return replace(made, metric=metric)
 
 
 def _dataset(
@@ -100,7 +113,8 @@ def _fingerprint(pool: list[TextSample], test: list[TextSample]) -> str:
 
 def _check_labels(where: str, labels: set[int], num_classes: int) -> None:
     if not labels or min(labels) < 0 or max(labels) >= num_classes:
-        raise ExitbenchError(f"{where}: expected labels in 0 … {num_classes - 1}, got {sorted(labels)[:12]}")
+        hint = "; -1 marks labels that are kept secret: choose a split that has them" if -1 in labels else ""
+        raise ExitbenchError(f"{where}: expected labels in 0 … {num_classes - 1}, got {sorted(labels)[:12]}{hint}")
 
 
 def _read_snippets(path: Path) -> list[tuple[int, float, str]]:
@@ -115,10 +129,33 @@ def _read_snippets(path: Path) -> list[tuple[int, float, str]]:
     return rated
 
 
-def _samples(path: str, subset: str, split: str, columns: Sequence[str], label: str, revision: str) -> list[TextSample]:
+def _samples(
+    path: str, subset: str, split: str, columns: Sequence[str], label: str, class_names: Sequence[str], revision: str
+) -> list[TextSample]:
     table = hub_client.table(path, subset, split, [*columns, label], revision)
-    labels, *texts = (table.column(name).to_pylist() for name in (label, *columns))
-    if bad := next((value for value in labels if not isinstance(value, int)), None):
-        raise ExitbenchError(f"{label}: expected integer labels, got {bad!r}; columns: {', '.join(columns)}, {label}")
+    found, *texts = (table.column(name).to_pylist() for name in (label, *columns))
+    for name, column in zip(columns, texts, strict=True):
+        _check_texts(f"{path}, {split}", name, column)
+    labels = _labels(found, label, columns, class_names)
     rows = enumerate(zip(*texts, strict=True))
-    return [TextSample(row, labels[row], tuple(str(text).strip() for text in pair)) for row, pair in rows]
+    return [TextSample(row, labels[row], tuple(text.strip() for text in pair)) for row, pair in rows]
+
+
+def _check_texts(where: str, name: str, column: Sequence[object]) -> None:
+    """Raise ExitbenchError at the first row that holds no text."""
+    row = next((row for row, value in enumerate(column) if not isinstance(value, str)), None)
+    if row is not None:
+        hint = "; a CSV file cannot tell an empty text, NA or null from none" if column[row] is None else ""
+        raise ExitbenchError(f"{where}: expected a text in column {name} of row {row}, got {column[row]!r}{hint}")
+
+
+def _labels(found: list[Any], label: str, columns: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    places = {name: place for place, name in enumerate(class_names)}
+    labels = [places.get(value, value) if isinstance(value, str) else value for value in found]
+    row = next((row for row, value in enumerate(labels) if not isinstance(value, int)), None)
+    if row is not None:
+        raise ExitbenchError(
+            f"{label}: expected integer labels, got {found[row]!r}; columns: {', '.join(columns)}, {label}; "
+            f"row {row}; texts must be among class_names"
+        )
+    return labels

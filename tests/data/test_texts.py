@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import torch
+from attack_doubles import reader
 
 from benchmark import assets
 from benchmark.assets import Asset
+from benchmark.compose import build, compose
 from benchmark.data import texts
+from benchmark.trace import full_depth
 from benchmark.types import Dataset, ExitbenchError
 
 NAMES = ["negative", "positive"]
@@ -159,3 +164,105 @@ def test_real_snippets_keep_their_fingerprint(monkeypatch: pytest.MonkeyPatch) -
     data = instantiate(OmegaConf.load(Path(__file__).parents[2] / "conf/dataset/movie_snippets.yaml"))
     assert (len(data.train), len(data.calibration), len(data.test)) == (7_572, 1_000, 1_500)
     assert not splits_overlap(data)
+
+
+def write(folder: Path, form: str, splits: dict[str, dict[str, list[Any]]]) -> str:
+    """A folder of tables, one file a split."""
+    folder.mkdir()
+    for split, columns in splits.items():
+        frame = pd.DataFrame(columns)
+        if form == "csv":
+            frame.to_csv(folder / f"{split}.csv", index=False)
+        elif form == "jsonl":
+            frame.to_json(folder / f"{split}.jsonl", orient="records", lines=True)
+        else:
+            frame.to_parquet(folder / f"{split}.parquet")
+    return str(folder)
+
+
+def own(path: str, **overrides: Any) -> Dataset:
+    fixed = {"name": "own", "version": 1, "path": path, "columns": ["text"], "class_names": ["bad", "good"]}
+    return texts.hub(**{**fixed, "calibration": 2, **overrides})
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_users_own_table_loads_with_labels_as_numbers_or_names(form: str, tmp_path: Path) -> None:
+    words = [f"text {n}" for n in range(8)]
+    for labels in ([0, 1] * 4, ["bad", "good"] * 4):
+        columns = {"text": words, "label": labels}
+        data = own(write(tmp_path / f"{form}-{labels[0]}", form, {"train": columns, "test": columns}))
+        assert [sample.label for sample in data.test] == [0, 1] * 4
+        assert [sample.texts for sample in data.test] == [(word,) for word in words]
+        assert data.metric == "accuracy"
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["a", None], "label": [0, 1]}, r"test: expected a text in column text of row 1, got None; a CSV"),
+        ({"text": [3, 4], "label": [0, 1]}, r"train: expected a text in column text of row 0, got 3$"),
+        ({"text": ["a", "b"], "label": [0, 2]}, r"own, test: expected labels in 0 … 1, got \[0, 2\]$"),
+        ({"text": ["a", "b"], "label": [0, -1]}, r"got \[-1, 0\]; -1 marks labels that are kept secret"),
+        ({"text": ["a", "b"], "label": [0, None]}, r"label: expected integer labels, got "),
+        ({"text": ["a", "b"], "label": ["good", "fair"]}, r"got 'fair'; columns: text, label; row 1; .* class_names"),
+        ({"words": ["a", "b"], "label": [0, 1]}, r"expected columns text, got words, label; name the right ones"),
+    ],
+    ids=["missing", "number", "beyond", "secret", "unlabelled", "unnamed", "column"],
+)
+def test_what_is_no_sample_is_refused_with_its_place(columns: dict[str, Any], message: str, tmp_path: Path) -> None:
+    good = {"text": ["c", "d", "e"], "words": ["c", "d", "e"], "label": [0, 1, 0]}
+    if columns["label"][0] == "good":
+        good["label"] = ["bad", "good", "bad"]
+    if 3 in columns.get("text", []):
+        good["text"] = [3, 4, 5]
+    train = {name: good[name] for name in columns}
+    path = write(tmp_path / "own", "parquet", {"train": train, "test": columns})
+    with pytest.raises(ExitbenchError, match=message) as caught:
+        own(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("cached")
+def test_an_empty_text_stays_and_the_model_sees_its_special_tokens(tmp_path: Path) -> None:
+    columns = {"text": ["", " \n ", "great film"], "label": [0, 1, 1]}
+    data = own(write(tmp_path / "own", "jsonl", {"train": columns, "test": columns}), calibration=1)
+    assert [sample.texts for sample in data.test] == [("",), ("",), ("great film",)]
+    model = reader()
+    batch = model.collate(data.test)
+    assert batch.lengths.tolist() == [2, 2, 4]
+    assert torch.isfinite(full_depth(model, batch)).all()
+
+
+GLUE = {"sst2": "accuracy", "rte": "accuracy", "mrpc": "f1", "cola": "matthews", "qnli": "accuracy", "qqp": "f1",
+        "mnli": "accuracy", "mnli_mm": "accuracy", "ag_news": "accuracy", "imdb": "accuracy"}  # fmt: skip
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("name", GLUE)
+def test_the_fields_datasets_read_their_columns_splits_and_metric(name: str, tmp_path: Path) -> None:
+    """A made-up table under the names that the hub's own has."""
+    node = compose("config", [f"dataset={name}", "dataset.calibration=3"]).dataset
+    (folder := tmp_path / "own" / "data").mkdir(parents=True)
+    rows = {column: [f"{column} {n}" for n in range(9)] for column in node.columns}
+    rows |= {"label": [n % len(node.class_names) for n in range(9)], "idx": list(range(9))}
+    for split in (node.train, node.test):
+        pd.DataFrame(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    data = build(node, path=str(folder.parent), subset="")
+    assert (len(data.train), len(data.calibration), len(data.test)) == (6, 3, 9)
+    assert data.test[4].texts == tuple(f"{column} 4" for column in node.columns)
+    assert (data.metric, data.name) == (GLUE[name], name)
+    assert "test" not in node.test or name in ("ag_news", "imdb"), "GLUE's own test labels are secret"
+
+
+def test_a_metric_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExitbenchError, match=r"metric: expected one of accuracy, f1, matthews, got 'auc'"):
+        own(str(tmp_path), metric="auc")
+    with pytest.raises(ExitbenchError, match=r"metric: expected accuracy or matthews for more than two classes"):
+        own(str(tmp_path), metric="f1", class_names=["a", "b", "c"])
