@@ -25,23 +25,19 @@ Score = Callable[[np.ndarray, np.ndarray], float]  # answers (N,), labels (N,) -
 def section(
     policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, score: Score
 ) -> dict[str, Any]:
-    """What a record's results say of a rule's range: at_drop, area, score_full.
+    """What a record's results say of a rule's range: at_drop, area, and whether it is only a bound on others.
 
     clean: the calibration trace; macs (N, E) cumulative, of either trace. at_drop is empty for a rule without a
-    threshold to choose.
+    threshold to choose, and area None for one that solves its own, as one of its points is no range.
     """
+    solves = hasattr(policy, "fit")
     return {
         "at_drop": [at_drop(policy, clean, clean_macs, test, macs, score, drop) for drop in DROPS]
-        if tunable(policy)
+        if policy.tunable and not solves
         else [],
-        "area": area(policy, clean, test, macs, score),
-        "score_full": _score(test, torch.full_like(test.labels, test.logits.shape[1]), score),
+        "area": None if solves else area(policy, clean, test, macs, score),
+        "bound": policy.reads == "hindsight",
     }
-
-
-def tunable(policy: ThresholdPolicy) -> bool:
-    """Whether one threshold moves the rule: not for never and always_first, nor where a rule solves its own."""
-    return policy.tunable and not hasattr(policy, "fit")
 
 
 def at_drop(

@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.decide import ThresholdPolicy, trace_signals
+from benchmark.decide import ThresholdPolicy, trace_depths, trace_signals
+from benchmark.evidence import outcomes
+from benchmark.per_exit import PerExit
 from benchmark.types import ExitbenchError, Trace
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A chosen threshold and how it was chosen; accuracies are on the calibration split."""
+    """A chosen threshold and how it was chosen; accuracies are on the calibration split.
+
+    A rule with a threshold for each exit has no one `threshold` (infinity) but `facts` with its `thresholds`.
+    """
 
     threshold: float
-    chosen_by: str  # "calibration" or "given"
-    max_drop: float
+    chosen_by: str  # "calibration", "released" or "given"
+    max_drop: float | None
     calibration_n: int
     calibration_accuracy: float
     calibration_accuracy_full: float
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def section(self) -> dict[str, Any]:
         """As a record holds it; an infinite threshold, which is no threshold, as None."""
-        return {**asdict(self), "threshold": self.threshold if math.isfinite(self.threshold) else None}
+        said = {name: value for name, value in asdict(self).items() if name != "facts"}
+        return {**said, "threshold": self.threshold if math.isfinite(self.threshold) else None, **self.facts}
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """What a rule gives on a trace at K thresholds, each column (K,) float64."""
 
-    threshold: Tensor
+    threshold: Tensor  # nan for a rule with one for each exit
     accuracy: Tensor
     macs: Tensor  # mean over samples
     depth: Tensor  # mean over samples
 
-    def rows(self, at_most: int = 101) -> list[dict[str, float]]:
+    def rows(self, at_most: int = 101) -> list[dict[str, Any]]:
         """Plain rows for a record, evenly thinned, from the cheapest to the dearest."""
         order = torch.argsort(self.macs, stable=True)
         keep = order[torch.linspace(0, len(order) - 1, min(at_most, len(order))).round().long()]
-        columns = [column[keep].tolist() for column in (self.threshold, self.accuracy, self.macs / 1e9, self.depth)]
+        columns = [column[keep].tolist() for column in (self.accuracy, self.macs / 1e9, self.depth)]
+        columns.insert(0, [None if math.isnan(value) else value for value in self.threshold[keep].tolist()])
         names = ("threshold", "accuracy", "gmacs_mean", "mean_exit_depth")
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -88,6 +97,39 @@ def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor) -> Cu
         full = float(len(right) * right.shape[1] if table is None else table[:, -1].double().sum())
         columns.append((full + gain) / len(right))
     return Curve(at, *columns)
+
+
+def settle(
+    policy: ThresholdPolicy, model: Any, trace: Trace, macs: Tensor, choose_one: bool, max_drop: float
+) -> tuple[ThresholdPolicy, OperatingPoint]:
+    """The rule at its operating point, found on a calibration trace: it solves its own thresholds, or has one chosen.
+
+    model: whence a rule with `of_model` takes what the checkpoint carries. macs (N, E) cumulative.
+    """
+    bind: Callable[[Any], ThresholdPolicy] | None = getattr(policy, "of_model", None)
+    policy = bind(model) if bind else policy
+    fit: Callable[[Trace, Tensor], ThresholdPolicy] | None = getattr(policy, "fit", None)
+    if fit:
+        policy = fit(trace, macs)
+        return policy, _solved(policy, trace, macs)
+    point = (choose if choose_one else given)(policy, trace, macs, max_drop)
+    return policy.at(point.threshold), point
+
+
+def _solved(policy: ThresholdPolicy, trace: Trace, macs: Tensor) -> OperatingPoint:
+    chosen = (trace_depths(policy, trace) - 1)[:, None]
+    right = trace.logits.argmax(-1).gather(1, chosen)[:, 0] == trace.labels
+    facts = {"thresholds": policy.written(), **policy.facts(trace, macs)} if isinstance(policy, PerExit) else {}
+    chosen_by = getattr(policy, "chosen_by", "calibration")
+    return OperatingPoint(
+        math.inf, chosen_by, None, len(trace.labels), float(right.double().mean()), _full_accuracy(trace), facts
+    )
+
+
+def family(policy: PerExit, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> Curve:
+    """What the rule's 59 points, found on the calibration trace `clean`, give on the trace `test`."""
+    found = outcomes(policy.evidence(test, macs), policy.family(clean, clean_macs))
+    return Curve(torch.full_like(found.macs, math.nan), found.accuracy, found.macs, found.depth)
 
 
 def choose(policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float) -> OperatingPoint:

@@ -26,7 +26,7 @@ _ALWAYS: dict[str, Any] = {
     "reasons": [str],
     **dict.fromkeys(("config", "seeds", "provenance", "data", "operating_point"), dict),
     **dict.fromkeys(("results", "attack", "audit", "latency"), dict),
-    **dict.fromkeys(("exits", "curve"), list),
+    **dict.fromkeys(("exits", "curve", "examples"), list),
 }
 _MEASURED: dict[str, Any] = {
     "data": {"n": int, "split": str},
@@ -58,6 +58,7 @@ class Record:
     results: accuracy and accuracy_full ({value, stderr, n}), exit_histogram (E counts that sum to n),
     mean_exit_depth, gmacs_mean, gmacs_full, mac_speedup.
     curve: one dict per threshold with threshold, accuracy, gmacs_mean, mean_exit_depth.
+    examples: one dict per picture shown in figures, as `examples.chosen` makes them; older records have none.
     latency: `asdict` of types.Latency. attack: settings and per-sample means. audit: live against replayed.
 
     Raises ExitbenchError at the first field that is missing or of the wrong kind.
@@ -77,6 +78,7 @@ class Record:
     exits: list[Section] = field(default_factory=list)
     results: Section = field(default_factory=dict)
     curve: list[Section] = field(default_factory=list)
+    examples: list[Section] = field(default_factory=list)
     attack: Section = field(default_factory=dict)
     audit: Section = field(default_factory=dict)
     latency: Section = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from benchmark.certainty import confidence
 from benchmark.decide import ThresholdPolicy
 
 
@@ -19,7 +20,7 @@ class Confidence(ThresholdPolicy):
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> largest probability (b,)."""
-        return logits.softmax(-1).amax(-1), state
+        return confidence(logits), state
 
     def ops(self, num_classes: int) -> int:
         """Softmax 5C − 2, largest C − 1, comparison."""

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from benchmark.certainty import entropy
 from benchmark.decide import ThresholdPolicy
 
 
@@ -25,9 +25,8 @@ class Entropy(ThresholdPolicy):
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> entropy in nats (b,)."""
-        log_p = logits.log_softmax(-1)
-        entropy = torch.special.entr(log_p.exp()).sum(-1)
-        return entropy / math.log(logits.shape[-1]) if self.normalised else entropy, state
+        nats = entropy(logits)
+        return nats / math.log(logits.shape[-1]) if self.normalised else nats, state
 
     def ops(self, num_classes: int) -> int:
         """Log-softmax 5C − 1, exp C, p log p C, sum C − 1, comparison; normalised also ÷."""
