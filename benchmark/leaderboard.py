@@ -43,13 +43,14 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     """One row per record, stably sorted, `clean` before attacks; the columns of `columns.COLUMNS`, typed.
 
     The last ones, from `exits` on, hold sections of the record for figures and derived tables; the CSV leaves them out.
-    `rank` is by
-    accuracy, then fewer GMACs, among `ok` rows that share everything in `columns.COMPARABLE`.
+    `rank` is by accuracy, then fewer GMACs, among `ok` rows that share everything in `columns.COMPARABLE`; a bound that
+    knows the labels has none.
     """
     said = rows(records)
     columns = {name: [one.get(name) for one in said] for name in COLUMNS}
     table = pd.DataFrame({name: _typed(values, COLUMNS[name]) for name, values in columns.items()})
-    ok = table[table["status"] == "ok"]
+    bounds = pd.Series([bool(one.get("bound")) for one in table["results"]], index=table.index, dtype=bool)
+    ok = table[(table["status"] == "ok") & ~bounds]
     best_first = ok.iloc[np.lexsort((ok["gmacs_mean"], -ok["accuracy"]))]
     ranks = best_first.groupby(COMPARABLE, dropna=False, sort=False).cumcount() + 1
     table["rank"] = ranks.reindex(table.index).astype("Int64")

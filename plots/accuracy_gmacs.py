@@ -27,6 +27,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.set(title=dataset, ylabel="Accuracy (%)")
     axes[-1].set_xlabel("Compute (GMACs per sample)")
     keys = [style.key(model, colour, marker) for model, (colour, marker) in looks.items()]
+    if any(style.is_bound(row) for row in rows):
+        keys.append(style.key("oracle (a bound)", line="--"))
     if any(row["curve"] for row in rows):
         keys += [style.key("budget curve", line="-"), style.key("one exit for all", marker=".", line=":")]
     keys.append(style.key("operating point, clean", marker="o"))
@@ -44,8 +46,8 @@ def _distinct(rows: list[style.Row]) -> list[style.Row]:
 def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]]) -> None:
     clean = [row for row in rows if row["workload"] == "clean"]
     for (model, _), same in style.groups(clean, "model", "policy").items():
-        _curves(axis, same[0]["curve"], same[0]["exits"], looks[model][0])
-    for row in rows:
+        _curves(axis, same[0]["curve"], same[0]["exits"], looks[model][0], "--" if style.is_bound(same[0]) else "-")
+    for row in (row for row in rows if not style.is_bound(row)):
         colour, marker = looks[row["model"]]
         colour = style.shade(row, colour)
         face = colour if row["workload"] == "clean" else "white"
@@ -57,10 +59,10 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]])
     style.percent(axis.yaxis)
 
 
-def _curves(axis: Axes, curve: list[dict], exits: list[dict], colour: str) -> None:
+def _curves(axis: Axes, curve: list[dict], exits: list[dict], colour: str, line: str) -> None:
     points = sorted((point["gmacs_mean"], point["accuracy"]) for point in curve)
     if points:
-        axis.plot(*zip(*points, strict=True), color=colour, zorder=3)
+        axis.plot(*zip(*points, strict=True), line, color=colour, zorder=3)
     if exits:
         gmacs, accuracy = [place["gmacs"] for place in exits], [place["accuracy"] for place in exits]
         axis.plot(gmacs, accuracy, ".:", color=colour, linewidth=0.9, zorder=2)

@@ -171,6 +171,11 @@ def shade(row: Row, colour: str) -> str:
     return colour if row["status"] == "ok" else GREY
 
 
+def is_bound(row: Row) -> bool:
+    """Whether a row is no rule to choose but a bound on all, which knew the labels."""
+    return bool((row.get("results") or {}).get("bound"))
+
+
 def shared_keys(rows: Iterable[Row], attacked: str = "attacked") -> list[Line2D]:
     """The legend entries for hollow and grey marks, where the rows have such."""
     keys = [key(attacked, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []

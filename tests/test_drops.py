@@ -53,7 +53,6 @@ def test_a_rule_has_more_area_than_none_and_less_than_the_oracle(rule):
 def test_drops_are_allowed_on_calibration_and_measured_on_test(rule):
     found = drops.section(rule, CALIBRATION, CALIBRATION_MACS, TEST, TEST_MACS, score)
     assert [point["max_drop"] for point in found["at_drop"]] == [0.0, 0.01, 0.02]
-    assert found["score_full"] == pytest.approx(right_at(4))
     rows = torch.arange(400)
     for point in found["at_drop"]:
         depth = trace_depths(rule.at(torch.inf if point["threshold"] is None else point["threshold"]), TEST)
@@ -81,3 +80,13 @@ def test_a_threshold_chosen_on_test_data_would_be_caught():
 def test_rules_without_a_threshold_have_no_drops():
     for rule in (Never(), AlwaysFirst()):
         assert drops.section(rule, CALIBRATION, CALIBRATION_MACS, TEST, TEST_MACS, score)["at_drop"] == []
+
+
+def test_a_rule_that_solves_its_thresholds_has_no_range():
+    class Solves(Entropy):
+        def fit(self, trace, macs):
+            return self
+
+    found = drops.section(Solves(0.5), CALIBRATION, CALIBRATION_MACS, TEST, TEST_MACS, score)
+    assert found == {"at_drop": [], "area": None, "bound": False}
+    assert drops.section(Oracle(), CALIBRATION, CALIBRATION_MACS, TEST, TEST_MACS, score)["bound"]

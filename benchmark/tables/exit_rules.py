@@ -42,18 +42,15 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     results = row["results"]
-    score = results.get("score", {"metric": "accuracy", "value": row["accuracy"]})
     said = {
         **{name: row[name] for name in ("model", "dataset", "policy")},
         "bound": BOUNDS.get(row["policy"], ""),
-        "metric": score["metric"],
-        "score": score["value"],
-        "score_full": results["score_full"],
+        **{name: row[name] for name in ("metric", "score", "score_full")},
         **{name: row[name] for name in ("threshold", "mean_exit_depth", "mac_speedup")},
         **dict.fromkeys(("drop_0", "lost_0", "drop_1", "lost_1", "drop_2", "lost_2"), math.nan),
     }
     for point in results["at_drop"]:
         points = round(100 * point["max_drop"])
         said[f"drop_{points}"] = point["mac_speedup"]
-        said[f"lost_{points}"] = 100 * (results["score_full"] - point["score"])
+        said[f"lost_{points}"] = 100 * (row["score_full"] - point["score"])
     return said | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}

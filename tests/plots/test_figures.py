@@ -80,7 +80,7 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
     frame = leaderboard.frame([make_record(latency={})])
     paths = draw_frame(frame, tmp_path, tell=told.append)
     assert [path.name for path in paths] == [
-        f"{name}.{kind}" for name in ("accuracy_gmacs", "exit_histogram") for kind in ("png", "pdf")
+        f"{name}.{kind}" for name in ("accuracy_gmacs", "exit_histogram", "exit_rules") for kind in ("png", "pdf")
     ]
     assert told == [
         "latency_accuracy skipped: needs rows with latency_ms_p50 and accuracy",
@@ -126,3 +126,16 @@ def test_a_script_draws_from_a_leaderboard_file(tmp_path):
 def test_every_script_is_among_all_figures():
     helpers = {"__init__", "all", "command", "style"}
     assert {path.stem for path in PLOTS.glob("*.py")} - helpers == set(FIGURES)
+
+
+def test_the_oracle_is_a_dashed_bound_and_no_point_of_its_own():
+    oracle = make_record(policy="oracle")
+    oracle.results["bound"] = True
+    rows = leaderboard.frame([make_record(), make_record(policy="entropy"), oracle])
+    assert list(rows.set_index("policy")["rank"].notna()) == [True, True, False]
+    for name in ("accuracy_gmacs", "exit_rules"):
+        (with_bound,), (without,) = (FIGURES[name](frame).axes for frame in (rows, rows[rows["policy"] != "oracle"]))
+        dashed = [line for line in with_bound.get_lines() if line.get_linestyle() == "--"]
+        assert len(dashed) == 1
+        points = [[line for line in axis.get_lines() if len(line.get_xdata()) == 1] for axis in (with_bound, without)]
+        assert len(points[0]) == len(points[1]) >= 2

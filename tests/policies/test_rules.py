@@ -25,29 +25,36 @@ from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
-from benchmark.types import ExitbenchError, NotApplicable
+from benchmark.types import ExitbenchError, NotApplicable, Trace
 
 CONF = Path(__file__).parents[2] / "conf" / "policy"
 MODEL = CertainExits()
 BATCH = MODEL.collate(range(20))
 LOGITS, EXTRA = MODEL.columns(BATCH)
+LABELS = torch.arange(20) % CLASSES
+TRACE = Trace(LOGITS, LABELS, torch.zeros(20, dtype=torch.int64), extra=EXTRA)
+MACS = torch.tensor(MODEL.closed_form_macs(0)).double().expand(20, -1)
 
 
 def from_yaml(name: str):
-    """The rule as its yaml builds it, and whether its threshold is chosen."""
+    """The rule as its yaml builds it, and whether its threshold is chosen; one that solves its own has solved them."""
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     for parent in node.pop("defaults", []):
         node = {**yaml.safe_load((CONF / f"{parent}.yaml").read_text()), **node}
     node.pop("max_drop")
     choose = node["threshold"] == "auto"
-    return build({**node, "threshold": 1.0 if choose else node["threshold"]}), choose
+    node |= {"gmacs": float(MACS.mean() / 1e9)} if "gmacs" in node and node["gmacs"] is None else {}
+    policy = build({**node, "threshold": 0.0 if choose else node["threshold"]})
+    solves = getattr(policy, "fit", None)
+    return (solves(TRACE, MACS), False) if solves else (policy, choose)
 
 
 def runs_live(name: str) -> bool:
     return from_yaml(name)[0].reads != "hindsight"
 
 
-NAMES = sorted(file.stem for file in CONF.glob("*.yaml"))
+# `official` takes its thresholds from an authors' checkpoint, and is held to the same by its own tests.
+NAMES = sorted(file.stem for file in CONF.glob("*.yaml") if file.stem != "official")
 TUNED = [name for name in NAMES if from_yaml(name)[1]]
 
 
