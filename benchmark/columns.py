@@ -34,7 +34,7 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
     **dict.fromkeys(("score", "score_full"), "number"),
     **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
-    **dict.fromkeys(("exits", "curve", "results", "config"), "object"),
+    **dict.fromkeys(("exits", "curve", "results", "config", "examples"), "object"),
 }
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
@@ -117,6 +117,7 @@ def _twin_key(record: Record) -> tuple[Any, ...]:
         *(record.data.get(name) for name in ("n", "split", "limit")),
         *(record.provenance.get(name) for name in ("weights_sha256", "dataset_fingerprint")),
         record.operating_point.get("threshold"),
+        json.dumps(record.operating_point.get("thresholds")),
         record.machine["id"],
         json.dumps(seeds, sort_keys=True),
     )

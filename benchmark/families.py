@@ -14,10 +14,10 @@ from torch import Tensor
 from benchmark import geometric
 from benchmark.certainty import SIGNALS
 from benchmark.evidence import Evidence, outcomes, read
-from benchmark.solver import solve
+from benchmark.solver import between, solve
 from benchmark.types import Trace
 
-PHASE = 4.0  # cycles of a draw per unit of logits
+PHASE = 2.0  # cycles of a draw per unit of logits
 
 
 def by_measure(trace: Trace, macs: Tensor, measure: str) -> Evidence:
@@ -33,14 +33,16 @@ def sweep_costs(confident: Evidence) -> list[float]:
 
 
 def draws(logits: Tensor, seed: int) -> Tensor:
-    """Exit 1's logits (b, C) -> a draw in [0, 1) for each sample (b,), by its own content.
+    """Exit 1's logits (b, C) -> a draw in [0, 1] for each sample (b,), by its own content.
 
-    The phase of a seeded random projection, PHASE cycles to a unit: logits spread over many cycles, so it is even and
-    says nothing of the answer; and where a sample is run alone it moves by less than what the audit calls a tie.
+    A triangle wave of a seeded random projection, PHASE cycles to a unit: logits spread over many cycles, so it is
+    even and says nothing of the answer; it has no jumps, and where a sample is run alone it moves by less than what
+    the audit calls a tie.
     """
     direction = torch.randn(logits.shape[-1], generator=torch.Generator().manual_seed(seed)).to(logits.device)
     direction = direction - direction.mean()  # a shift of all logits changes no answer, and no draw
-    return (logits.float() @ (PHASE * direction / direction.norm())).remainder(1.0)
+    phase = (logits.float() @ (PHASE * direction / direction.norm())).remainder(1.0)
+    return (2 * phase - 1).abs()
 
 
 def by_draw(trace: Trace, macs: Tensor, seed: int) -> Evidence:
@@ -62,4 +64,5 @@ def at_random(
     best = solve(confident, budgets, estimate) if best is None else best
     leaving = outcomes(confident, best).leaving  # (P, E)
     found = geometric.thresholds(drawn, leaving)
+    found = between(found, [column.contiguous().unique() for column in drawn.sureness[:, :-1].T])
     return torch.where(leaving[:, :-1] > 0, found, math.inf)

@@ -54,7 +54,7 @@ def solve(evidence: Evidence, budgets: Sequence[float], estimate: str = "isotoni
     for (point, least), most in zip(starts, limits, strict=True):
         if most not in found:
             found[most] = _improved(tables, ranked, point, most, least).thresholds
-    return _between(torch.stack([found[most] for most in limits]), ranked)[:, : exits - 1]
+    return between(torch.stack([found[most] for most in limits]), ranked)[:, : exits - 1]
 
 
 def check(evidence: Evidence, budgets: Sequence[float]) -> None:
@@ -177,7 +177,7 @@ def _thinned(values: Tensor, most: int) -> Tensor:
     return values[torch.linspace(0, len(values) - 1, most).round().long()]
 
 
-def _between(found: Tensor, ranked: list[Tensor]) -> Tensor:
+def between(found: Tensor, ranked: list[Tensor]) -> Tensor:
     """Thresholds (P, E − 1) halfway down to the next value seen: the same samples leave, and none sits on the edge."""
     columns = []
     for column, values in zip(found.T, ranked, strict=True):
