@@ -53,16 +53,20 @@ def lexicon_of(model: EarlyExitModel) -> Lexicon:
 
 
 def guided(
-    hunt: Hunt, version: Version, lexicon: Lexicon, view: View, level: str, size: int
+    hunt: Hunt, version: Version, lexicon: Lexicon, view: View, level: str, size: int, spread: int = 0
 ) -> tuple[list[Promise], list[Promise]]:
     """Up to `size` edits of a version with the loss they promise: new words, and misspellings, half each for "both"."""
-    words = first_order(hunt, version, lexicon, view, _share(level, "word", size))
+    words = first_order(hunt, version, lexicon, view, _share(level, "word", size), spread)
     letters = misspelt(hunt, version, _steepest(hunt, version, view), _share(level, "character", size))
     return [(view.loss + change, edit) for change, edit in words], [(view.loss, edit) for edit in letters]
 
 
-def first_order(hunt: Hunt, version: Version, lexicon: Lexicon, view: View, size: int) -> list[Promise]:
+def first_order(
+    hunt: Hunt, version: Version, lexicon: Lexicon, view: View, size: int, spread: int = 0
+) -> list[Promise]:
     """The `size` edits that lower the loss most to first order, with the change they promise.
+
+    spread: at least so many words share the shortlist, where there are so many; 0 for no such rule.
 
     s(u) = (E_u − E_v)·g_v; a word v of several tokens counts as the mean over its tokens. Words and candidates are
     ranked together.
@@ -76,6 +80,8 @@ def first_order(hunt: Hunt, version: Version, lexicon: Lexicon, view: View, size
     scores = pull @ lexicon.table.T - base[:, None]  # (w, n)
     for row, spot in enumerate(spots):
         _forbid(scores[row], hunt, spot, lexicon)
+    if spread:
+        _spread(scores, -(-size // min(spread, len(spots))))
     lowest = scores.flatten().topk(min(size, scores.numel()), largest=False)
     width = scores.shape[1]
     return [
@@ -83,6 +89,13 @@ def first_order(hunt: Hunt, version: Version, lexicon: Lexicon, view: View, size
         for score, place in zip(lowest.values.tolist(), lowest.indices.tolist(), strict=True)
         if score < torch.inf
     ]
+
+
+def _spread(scores: Tensor, most: int) -> None:
+    """Set to infinity all but the `most` lowest scores of each word, so that no word takes the whole shortlist."""
+    if most < scores.shape[1]:
+        border = scores.topk(most, -1, largest=False).values[:, -1:]
+        scores.masked_fill_(scores > border, torch.inf)
 
 
 def _forbid(scores: Tensor, hunt: Hunt, spot: int, lexicon: Lexicon) -> None:

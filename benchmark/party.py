@@ -36,6 +36,8 @@ class Settings(Protocol):
     @property
     def shortlist(self) -> int: ...
     @property
+    def spread(self) -> int: ...
+    @property
     def beam(self) -> int: ...
     @property
     def rounds(self) -> int: ...
@@ -136,12 +138,14 @@ class Party:
         if self.search.max_queries is not None:  # a gradient costs a query as well
             asked = [pair for pair in asked if pair[0].queries < self.search.max_queries]
         asked.sort(key=lambda pair: pair[0].tokens)
-        level, size = self.search.level, self.search.shortlist
+        level, size, spread = self.search.level, self.search.shortlist, self.search.spread
         for part in parts(asked, self.search.batch_size):
             for (hunt, version), view in zip(part, self.views(part), strict=True):
                 hunt.queries += 1
                 for all_, own in zip(
-                    ranked[id(hunt)], candidates.guided(hunt, version, self.lexicon, view, level, size), strict=True
+                    ranked[id(hunt)],
+                    candidates.guided(hunt, version, self.lexicon, view, level, size, spread),
+                    strict=True,
                 ):
                     all_ += own
         return [_in_order(*ranked[id(hunt)]) for hunt in hunts]

@@ -34,6 +34,7 @@ class WordSearch:
     level: `word` replaces words, `character` misspells them, `both` does half of each.
     keep: the `deepest` version, which is the dearest as costs never fall with depth, until full depth; or that of the
     lowest `loss`, until the last exit's answer flips: attacks on accuracy.
+    spread: at least so many words share a shortlist, so that one word's poor estimate cannot take it all; 0 for none.
     neighbours, cosine: where not 0, a word only becomes one of so many nearest in the embedding table, none of them
     below this cosine. keep_answer: versions that flip the last exit's answer are never kept.
     max_queries: forwards a sample may cost, clean text and gradients included; null for no limit but the beam's.
@@ -50,6 +51,7 @@ class WordSearch:
     cosine: float = 0.0
     keep_answer: bool = False
     shortlist: int = 100
+    spread: int = 5
     beam: int = 5
     rounds: int = 10
     share: float = 0.1
@@ -68,6 +70,7 @@ class WordSearch:
         checks.share("search.cosine", self.cosine, zero=True)
         for name in ("shortlist", "beam", "rounds", "wave", "batch_size"):
             checks.whole_number(f"search.{name}", getattr(self, name), 1)
+        checks.whole_number("search.spread", self.spread, 0)
         checks.share("search.share", self.share, zero=True)
         checks.whole_number("search.least", self.least, 0)
         if self.max_queries is not None:

@@ -322,3 +322,18 @@ def test_every_rule_is_attacked_by_its_own_depth(policy: Policy):
     assert made.facts["depth_before"] == depths(policy, samples)
     assert made.facts["depth_after"] == depths(policy, made.samples)
     assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
+
+
+def test_several_words_share_a_shortlist():
+    sample = TextSample(0, 0, ("the bright actor lost silly plot",))
+    counts = []
+    for spread in (0, 5):
+        tried = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Hunt, "propose", lambda hunt, ranked, budget, tried=tried: tried.extend(ranked))
+            search = WordSearch(shortlist=20, spread=spread, rounds=1)
+            search.run(MODEL, Entropy(10.0), objectives.same, [sample], 0)
+        by_word = [sum(spot == place for ((spot, _),) in tried) for place in range(6)]
+        assert sum(by_word) == 20
+        counts.append(max(by_word))
+    assert counts[1] == 4 < counts[0]

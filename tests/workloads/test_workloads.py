@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from collections.abc import Sequence
@@ -17,11 +18,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
-from benchmark import attack_cache, identity, objectives
+from benchmark import attack_cache, identity, meaning, objectives
+from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.never import Never
+from benchmark.policies.patience import Patience
 from benchmark.searches.pixels import PixelSearch
 from benchmark.searches.words import WordSearch
-from benchmark.types import ExitbenchError, ImageSample, Perturbed, Sample, TextSample
+from benchmark.types import ExitbenchError, ImageSample, NotApplicable, Perturbed, Sample, Source, TextSample
 from benchmark.workloads.adversarial import Adversarial
 from benchmark.workloads.clean import Clean
 
@@ -206,3 +210,81 @@ def test_random_differs_from_same_only_in_how_it_chooses():
     assert attack_cache.describe(rival.objective) == attack_cache.describe(same.objective)
     assert same.searches["text"] == WordSearch()
     assert same.searches["image"] == PixelSearch()
+
+
+def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
+    """Every module that a search or the workload imports from the suite is in the hash, or cannot change an attack."""
+    package = Path(attack_cache.__file__).parent
+    harmless = {"attack_cache", "cache", "checks", "progress", "types"}  # keep, report, check, declare
+    harmless |= {"assets"}  # fetches the sentence encoder by its hash
+    todo, seen = {"workloads/adversarial", "searches/words", "searches/pixels", "objectives"}, set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        tree = ast.parse((package / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmark"):
+                inner = node.module.partition("benchmark.")[2]
+                todo |= {inner} if inner else {alias.name for alias in node.names}
+        todo -= seen | harmless
+    assert seen == set(attack_cache.MADE_BY)
+    bare = attack_cache._bare
+    assert bare('"""A."""\nx = 1  # one') == bare("x = 1")
+    assert bare("def f():\n    '''Doc.'''\n    return 1") == bare("def f(): return 1") != bare("def f(): return 2")
+
+
+def test_another_code_is_another_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    workload(tmp_path).apply(MODEL, POLICY, pictures(2))
+    monkeypatch.setattr(attack_cache, "code_hash", lambda: "changed")
+    assert not workload(tmp_path).apply(MODEL, POLICY, pictures(2)).from_cache
+
+
+def test_trails_come_back_from_the_cache(tmp_path: Path):
+    first, second = (workload(tmp_path, chunk=2).apply(MODEL, POLICY, pictures(5)) for _ in range(2))
+    assert second.from_cache
+    assert [[list(step) for step in trail] for trail in first.trails] == second.trails
+    assert len(second.trails) == 5
+
+
+def test_a_rule_without_a_depth_to_attack_is_refused(tmp_path: Path):
+    for policy in (AlwaysFirst(), Confidence(0.0), Patience(0)):
+        with pytest.raises(NotApplicable, match=r"always leaves at exit 1; choose another rule"):
+            workload(tmp_path).apply(MODEL, policy, pictures(2))
+
+
+def test_a_rule_that_never_exits_is_a_counted_no_op(tmp_path: Path):
+    made = workload(tmp_path).apply(MODEL, Never(), pictures(3))
+    assert made.facts["queries"] == [1.0] * 3
+    assert made.facts["changed"] == [0.0] * 3
+
+
+def test_an_attack_made_elsewhere_is_made_against_its_source(tmp_path: Path):
+    other = Pictures()
+    nn.init.normal_(other.heads[0])
+    source = Source(other, Confidence(0.7))
+    attack = workload(tmp_path, source_model="other", source=source)
+    made = attack.apply(MODEL, POLICY, pictures(6))
+    direct = workload(tmp_path).apply(other, Confidence(0.7), pictures(6))
+    assert direct.from_cache
+    assert_equal(made, direct)
+    assert made.settings["source"]["model"] == "other"
+    assert made.settings["source"]["threshold"] == 0.7
+    with pytest.raises(ExitbenchError, match=r"source_model: expected a source built from it"):
+        replace(attack, source=None).apply(MODEL, POLICY, pictures(1))
+
+
+def test_meaning_is_asked_of_the_encoder_once_per_changed_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[str] = []
+
+    def vectors(name: str, texts: Sequence[str]) -> list[torch.Tensor]:
+        seen.extend(texts)
+        return [nn.functional.normalize(torch.tensor([len(text), 1.0]), dim=0) for text in texts]
+
+    monkeypatch.setattr(meaning, "_encode", vectors)
+    samples = sentences()
+    made = workload(tmp_path, meaning="pretend").apply(reader(), halfway(reader(), samples), samples)
+    changed = [n for n in made.facts["changed"] if n]
+    assert len(set(seen)) == len(seen) <= 2 * len(changed)
+    for value, count in zip(made.facts["meaning"], made.facts["changed"], strict=True):
+        assert (value == 1) == (count == 0)
+        assert value <= 1 + 1e-6
