@@ -151,7 +151,7 @@ def _check_texts(where: str, name: str, column: Sequence[object]) -> None:
 
 def _labels(found: list[Any], label: str, columns: Sequence[str], class_names: Sequence[str]) -> list[int]:
     places = {name: place for place, name in enumerate(class_names)}
-    labels = [places.get(value, value) if isinstance(value, str) else value for value in found]
+    labels: list[Any] = [places.get(value, value) if isinstance(value, str) else value for value in found]
     row = next((row for row, value in enumerate(labels) if not isinstance(value, int)), None)
     if row is not None:
         raise ExitbenchError(
