@@ -15,8 +15,13 @@ UNTRAINED = "untrained"
 
 
 def model_facts(model: EarlyExitModel) -> dict[str, Any]:
-    """Weights, exits, tokenizer and longest input: all that decides what a model answers."""
+    """Weights, exits, tokenizer and longest input: all that decides what a model answers.
+
+    What else decides it and is in no weight (where the exits are, how tokens are pooled) a model says as `settings`.
+    """
+    settings = getattr(model, "settings", {})
     return {
+        **({"settings": settings} if settings else {}),
         "weights": weights_hash(model),
         "exits": (model.num_exits, model.num_classes),
         "tokenizer": tokenizer_hash(getattr(model, "tokenizer", None)),

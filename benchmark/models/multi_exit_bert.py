@@ -74,6 +74,11 @@ class MultiExitBert(nn.Module):
         self.num_exits, self.num_classes, self.extra_columns = len(layers), num_classes, int(learn_to_exit)
         self.heads = make_heads(len(layers), encoder.width, num_classes, pooling, pooler, dropout, learn_to_exit)
         self.weights_hash = "untrained"
+        # For the keys of caches: what differs from exits after the first layers, tokens pooled by their mean.
+        self.settings = {
+            **({} if self.layers == tuple(range(1, self.num_exits + 1)) else {"layers": self.layers}),
+            **({} if pooling == "mean" else {"pooling": pooling}),
+        }
 
     @property
     def word_embeddings(self) -> Tensor:

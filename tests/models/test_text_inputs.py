@@ -10,6 +10,7 @@ from attack_doubles import TEXTS
 from small_encoders import backbone, encoder, pairs, tokenizer
 
 from benchmark import macs
+from benchmark.identity import content_hash, model_facts
 from benchmark.models.multi_exit_bert import MultiExitBert
 from benchmark.trace import full_depth, order_by_size, trace
 from benchmark.types import ExitbenchError, TextSample
@@ -93,3 +94,13 @@ def test_texts_may_be_as_long_as_there_are_positions(family, longest):
 def test_layers_that_are_not_there_are_refused(layers):
     with pytest.raises(ExitbenchError, match=r"model.layers: expected growing layers within 1 … 3"):
         encoder("bert", layers=layers)
+
+
+def test_models_that_answer_differently_from_one_checkpoint_have_their_own_cache_keys():
+    changes = [{}, {"pooling": "cls"}, {"layers": (1, 2)}, {"layers": (1, 3)}, {"layers": (2, 3)}, {"max_length": 16}]
+    models = [encoder("bert", **changed) for changed in changes]
+    for model in models:
+        model.weights_hash = "one checkpoint"
+    keys = [content_hash(model_facts(model)) for model in models]
+    assert len(set(keys)) == len(changes)
+    assert "settings" not in model_facts(models[0]), "keys of the packaged models are those of before"
