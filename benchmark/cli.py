@@ -57,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="the side-by-side measurements behind the documentation's claims")
     bench.add_argument("name", nargs="?", default="", help="which; none lists them")
     bench.add_argument("overrides", nargs="*", help="key=value, as the bench's description says")
-    commands.add_parser("doctor", help="versions, cores, noise, and which sources of data answer")
+    doctor = commands.add_parser("doctor", help="versions, cores, noise, and which sources of data answer")
+    doctor.add_argument("--stopwatch", action="store_true", help="time known work instead, and say what was recovered")
     return top
 
 

@@ -33,13 +33,21 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("accuracy_diff", "gmacs_diff", "mean_exit_depth_diff", "speedup_diff"), "number"),
     **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
     **dict.fromkeys(("score", "score_full"), "number"),
+    "batch": "count",
+    **dict.fromkeys(("samples_per_s", "full_samples_per_s", "padding_share", "gmacs_executed"), "number"),
+    **dict.fromkeys(("exits_changed", "accuracy_shift", "depth_shift", "compile_s"), "number"),
+    **dict.fromkeys(("weight_bytes", "peak_rss_bytes", "peak_device_bytes"), "count"),
+    **dict.fromkeys(("energy_j", "energy_full_j"), "number"),
+    "energy_source": "text",
     **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
-    **dict.fromkeys(("exits", "curve", "results", "config", "examples"), "object"),
+    **dict.fromkeys(("exits", "curve", "results", "config", "examples", "attack"), "object"),
 }
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
 # Numbers differ across these for reasons that are not the model's or the policy's: rows are ranked within one.
-COMPARABLE = ["dataset", "split", "n", "workload", "hardware", "scenario", "fingerprint"]
+COMPARABLE = ["dataset", "split", "n", "workload", "hardware", "scenario", "batch", "fingerprint"]
+_CLOCKED = ("batch", "samples_per_s", "full_samples_per_s", "padding_share", "gmacs_executed", "compile_s")
+_METERED = ("weight_bytes", "peak_rss_bytes", "peak_device_bytes", "energy_j", "energy_full_j", "energy_source")
 
 Row = dict[str, Any]
 
@@ -58,6 +66,8 @@ def row(record: Record) -> Row:
         **{name: latency.get(name) for name in ("speedup", "speedup_lo", "speedup_hi", "canary")},
         **{name: attack.get(name) for name in ("queries_mean", "changed_mean", "seconds_mean", "share_full_depth")},
         **{name: getattr(record, name) for name in ("status", "record_id", "created", *OBJECTS)},
+        **{name: latency.get(name) for name in (*_CLOCKED, *_METERED)},
+        **_shift(results.get("precision_shift", {})),
         "threshold": record.operating_point.get("threshold"),
         "accuracy": accuracy.get("value"),
         "accuracy_stderr": accuracy.get("stderr"),
@@ -72,6 +82,12 @@ def row(record: Record) -> Row:
         "reasons": "; ".join(record.reasons),
     }
     return said | (_derived(said) if results else {})
+
+
+def _shift(shift: dict[str, Any]) -> Row:
+    """How far a profile's arithmetic moved answers and exits from float32."""
+    names = {"exits_changed": "exits_changed", "accuracy_shift": "accuracy_diff", "depth_shift": "mean_exit_depth_diff"}
+    return {column: shift.get(name) for column, name in names.items()}
 
 
 def _derived(said: Row) -> Row:
@@ -117,6 +133,7 @@ def _twin_key(record: Record) -> tuple[Any, ...]:
         *(record.data.get(name) for name in ("n", "split", "limit")),
         *(record.provenance.get(name) for name in ("weights_sha256", "dataset_fingerprint")),
         record.operating_point.get("threshold"),
+        record.latency.get("batch"),
         json.dumps(record.operating_point.get("thresholds")),
         record.machine["id"],
         json.dumps(seeds, sort_keys=True),

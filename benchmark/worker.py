@@ -17,6 +17,8 @@ from typing import Any
 from benchmark.timed import Task
 from benchmark.types import ExitbenchError, Latency
 
+# Libraries kept quiet by what they read as they start; loading them to say so would take seconds of every worker.
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 REQUEST, ANSWER = "request.pickle", "answer.json"
 
 
@@ -34,7 +36,8 @@ def timed_alone(model: dict[str, Any], task: Task) -> Latency:
         (folder / REQUEST).write_bytes(pickle.dumps((model, task)))
         paths = os.pathsep.join(path for path in sys.path if path)
         words = [sys.executable, *_options(), "-m", "benchmark.worker_entry", str(folder)]
-        status = subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode
+        environment = {**os.environ, **QUIET, "PYTHONPATH": paths}
+        status = subprocess.run(words, env=environment, check=False).returncode
         return _read(folder / ANSWER, status)
 
 

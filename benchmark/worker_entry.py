@@ -35,10 +35,8 @@ def _timed(config: dict[str, Any], task: Any) -> dict[str, Any]:
 
     from benchmark import meters
     from benchmark.compose import build
-    from benchmark.quiet import quiet_libraries
     from benchmark.timed import timed
 
-    quiet_libraries()
     base = meters.resident_bytes()
     torch.manual_seed(task.seed)  # as where the parent built the model: a model without weights is random
     found = timed(build(config), task)
