@@ -5,9 +5,13 @@ Nothing is measured here; the numbers only keep the identities that real records
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import random
 from typing import Any
+
+from PIL import Image
 
 from benchmark.record import Record, record_id
 
@@ -58,13 +62,15 @@ def make_record(
         "seeds": {"run": seed} | ({"attack": 7} if workload != "clean" else {}),
         "provenance": {"weights_sha256": f"{model}-weights", "dataset_fingerprint": "f00d", "git_commit": "0" * 40},
         "machine": {"id": machine, "cpu": "Example CPU", "cores": 2},
-        "attack": {}
-        if workload == "clean"
-        else {"settings": {"budget": 100}, "queries_mean": 238.5, "changed_mean": 2.4},
+        "attack": {} if workload == "clean" else attack(model, workload),
         "audit": {"predictions_equal": True, "exits_equal": True, "ties": 0},
         "latency": latency(model, workload, hardware, seed, rounds),
     }
-    return Record(**fields | outcome(model, workload) | changes)
+    fields |= outcome(model, workload)
+    if workload == "clean" and facts["dataset"] == "fashion_mnist":  # of images, as real runs of them do
+        fields["results"]["protocol"] = protocol(facts)
+        fields["examples"] = pictures(len(facts["exits"]))
+    return Record(**fields | changes)
 
 
 def outcome(model: str, workload: str) -> dict[str, Any]:
@@ -101,6 +107,31 @@ def share(value: float, n: int) -> dict[str, Any]:
     return {"value": value, "stderr": math.sqrt(value * (1 - value) / n), "n": n}
 
 
+def attack(model: str, workload: str) -> dict[str, Any]:
+    """What an attack reports: what it took, against queries, and two examples of the model's kind."""
+    facts = MODELS[model]
+    taken, num_exits = 0.9 if workload == "same" else 0.4, len(facts["exits"])
+    text = facts["dataset"] == "movie_snippets"
+    search = {"least": 3, "share": 0.1} if text else {"epsilon": 8 / 255, "norm": "linf"}
+    curve = [{"queries": q, "gain_lost": taken * min(1, q / 100), "gain_lost_layers": None} for q in (1, 10, 100)]
+    exits = {"index": 0, "label": 1, "exit_before": 1, "exit_after": num_exits, "answer_before": 1, "answer_after": 0}
+    words = {"texts_before": ["a truly great film"], "texts_after": ["a truly dim film"],
+             "changed": [{"text": 0, "start": 8, "end": 11, "old": "great"}]}  # fmt: skip
+    shown = words if text else {"png_before": grey(128), "png_after": grey(135)}
+    return {
+        "settings": {"search": search}, "queries_mean": 238.5, "changed_mean": 2.4, "gain_lost": taken,
+        "accuracy_before": 0.9, "accuracy_after": 0.5, "right": {"gain_lost": taken}, "wrong": {"n": 0},
+        "against_queries": curve, "examples": [exits | shown] * 2,
+    }  # fmt: skip
+
+
+def grey(level: int) -> str:
+    """A square of one grey as PNG in base64."""
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), level).save(stream, format="PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
 def curve(facts: dict[str, Any], harm: float) -> list[dict[str, Any]]:
     """Twenty thresholds from the first exit to the last, above the line between single exits."""
     low, high, num_exits = facts["gmacs"][0], facts["gmacs"][-1], len(facts["gmacs"])
@@ -118,6 +149,30 @@ def curve(facts: dict[str, Any], harm: float) -> list[dict[str, Any]]:
             }
         )
     return points
+
+
+def protocol(facts: dict[str, Any]) -> dict[str, Any]:
+    """Fifty-nine points for each way to spend a budget, the controls below the others."""
+    points = curve(facts, 0.0)[:1] + [point for point in curve(facts, 0.0) for _ in range(3)][:58]
+    gmacs = [point["gmacs_mean"] for point in points]
+    ways = {
+        name: {"gmacs_mean": gmacs, "accuracy": [point["accuracy"] - loss for point in points]}
+        for name, loss in (("budget", 0.0), ("geometric", 0.002), ("entropy", 0.004), ("random", 0.01))
+    }
+    return {"p": list(range(1, 60)), "budget_gmacs": gmacs, **ways}
+
+
+def pictures(exits: int) -> list[dict[str, Any]]:
+    """A grey square for each of two classes and every exit, but one."""
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), 128).save(stream, format="PNG")
+    png = base64.b64encode(stream.getvalue()).decode()
+    return [
+        {"exit_depth": depth, "class_name": name, "index": depth, "confidence": 0.9, "png": png}
+        for name in ("t-shirt/top", "ankle boot")
+        for depth in range(1, exits + 1)
+        if (name, depth) != ("ankle boot", exits)
+    ]
 
 
 def latency(model: str, workload: str, hardware: str, seed: int, rounds: int) -> dict[str, Any]:
