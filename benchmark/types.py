@@ -52,7 +52,8 @@ class Dataset:
     """The three splits of a dataset; calibration is cut from train and never trained on.
 
     fingerprint: sha256 over decoded inputs and labels of all splits, the same whichever source served them.
-    metric: the task's own, "accuracy", "f1" or "matthews"; see `metrics.score`.
+    metric: the task's own, "accuracy", "f1" or "matthews"; see `metrics.score`. Records give it beside accuracy;
+    thresholds are chosen on accuracy whatever it is.
     """
 
     name: str
