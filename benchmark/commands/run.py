@@ -118,11 +118,22 @@ def _identity(cfg: Any) -> dict[str, Any]:
     parts = {"config": decides, "choices": choices, "weights": weights, "version": __version__}
     if source := transfer.weights(config):
         parts["source_weights"] = source
+    if local := _local_folders(config):
+        parts["folders"] = local
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
         "choices": choices,
         "config": config,
     }
+
+
+def _local_folders(config: dict[str, Any]) -> dict[str, str]:
+    """The state of the user's own folders that a run reads: a name alone does not say what is in them."""
+    from benchmark.files import folder_state
+
+    named = {"dataset.path": config["dataset"].get("path"), "model.backbone": config["model"].get("backbone")}
+    folders = {key: Path(name).expanduser() for key, name in named.items() if isinstance(name, str) and name}
+    return {key: folder_state(folder) for key, folder in folders.items() if folder.is_dir()}
 
 
 def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
