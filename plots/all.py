@@ -12,11 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import leaderboard, record
-from plots import accuracy_gmacs, exit_histogram, exit_rules, latency_accuracy, realized
+from plots import accuracy_gmacs, budget_curve, easy_hard, exit_histogram, exit_rules, latency_accuracy, realized
 from plots.style import Draw, NothingToDraw, save
 
 FIGURES: dict[str, Draw] = {
     "accuracy_gmacs": accuracy_gmacs.draw,
+    "budget_curve": budget_curve.draw,
+    "easy_hard": easy_hard.draw,
     "exit_histogram": exit_histogram.draw,
     "exit_rules": exit_rules.draw,
     "latency_accuracy": latency_accuracy.draw,

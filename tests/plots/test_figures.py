@@ -25,6 +25,9 @@ FRAMES = {
 }  # fmt: skip
 
 
+CLEAN_ONLY = ("budget_curve", "easy_hard")
+
+
 def drawn(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -35,6 +38,10 @@ def drawn(figure):
 @pytest.mark.parametrize("records", FRAMES)
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_fit_a_column_with_units_and_free_legends(name, records, paper):
+    if name in CLEAN_ONLY and records == "attacked only":
+        with pytest.raises(style.NothingToDraw):
+            FIGURES[name](leaderboard.frame(FRAMES[records]()), paper=paper)
+        return
     figure = FIGURES[name](leaderboard.frame(FRAMES[records]()), paper=paper)
     renderer = drawn(figure)
     assert figure.get_figwidth() * 25.4 == pytest.approx(84)
@@ -80,7 +87,9 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
     frame = leaderboard.frame([make_record(latency={})])
     paths = draw_frame(frame, tmp_path, tell=told.append)
     assert [path.name for path in paths] == [
-        f"{name}.{kind}" for name in ("accuracy_gmacs", "exit_histogram", "exit_rules") for kind in ("png", "pdf")
+        f"{name}.{kind}"
+        for name in ("accuracy_gmacs", "budget_curve", "easy_hard", "exit_histogram", "exit_rules")
+        for kind in ("png", "pdf")
     ]
     assert told == [
         "latency_accuracy skipped: needs rows with latency_ms_p50 and accuracy",
@@ -139,3 +148,28 @@ def test_the_oracle_is_a_dashed_bound_and_no_point_of_its_own():
         assert len(dashed) == 1
         points = [[line for line in axis.get_lines() if len(line.get_xdata()) == 1] for axis in (with_bound, without)]
         assert len(points[0]) == len(points[1]) >= 2
+
+
+def test_the_budget_figure_shows_a_static_twin():
+    base = make_record()
+    twin = make_record(choices={**base.choices, "model": "dvt_fashion_static"}, record_id="f" * 16)
+    figure = FIGURES["budget_curve"](leaderboard.frame([base, twin]))
+    assert "static twin" in [text.get_text() for text in figure.legends[0].get_texts()]
+    lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 59]
+    assert len(lines) == 4
+    assert len({line.get_linestyle() for line in lines}) == 4
+
+
+def test_the_picture_figure_has_a_row_for_each_exit():
+    figure = FIGURES["easy_hard"](leaderboard.frame(make_sweep()))
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["exit 1, easy", "exit 2", "exit 3, hard"]
+    assert len(axis.get_images()) == 5
+
+
+def test_records_of_before_the_protocol_draw_what_they_can(tmp_path):
+    one = make_record(examples=[])
+    del one.results["protocol"]
+    told = []
+    draw_frame(leaderboard.frame([one]), tmp_path, tell=told.append)
+    assert [line.split()[0] for line in told] == list(CLEAN_ONLY)
