@@ -2,15 +2,22 @@
 
 Both hand something over from a grid of g × g tokens (plus the class token) to a finer one. The hand-over
 is a fixed linear operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
+
+Each is written twice: as gradients want it, block by block; and, where no gradients are asked for, for all blocks at
+once, which is the same arithmetic in a fraction of the operators and passes over memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+AT_ONCE = 1 << 18  # numbers worked on in one go: they stay in a core's own cache
 
 
 class Reused(NamedTuple):
@@ -47,6 +54,37 @@ def upsampling(coarse: int, fine: int) -> Tensor:
     return torch.kron(u, u).float()
 
 
+class _Bags:
+    """A sparse operator (fine, coarse) applied to many groups of rows, as weighted sums of few rows each.
+
+    The tables for G groups are the beginning of those for more, so they only ever grow.
+    """
+
+    def __init__(self, operator: Tensor) -> None:
+        fine, index = operator.nonzero(as_tuple=True)
+        self._index, self._weight = index, operator[fine, index]
+        self._starts = torch.searchsorted(fine.contiguous(), torch.arange(len(operator)))
+        self.coarse, self.fine = operator.shape[1], operator.shape[0]
+        self._groups = 0
+        self._tables: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def _grown(self, groups: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tables = self._tables
+        if tables is None or groups > self._groups or tables[2].dtype != like.dtype or tables[2].device != like.device:
+            which = torch.arange(groups)[:, None]
+            index = (self._index + which * self.coarse).flatten().to(like.device, torch.int32)
+            starts = (self._starts + which * len(self._index)).flatten().to(like.device, torch.int32)
+            tables = index, starts, self._weight.to(like).repeat(groups)
+            self._groups, self._tables = groups, tables
+        taps = groups * len(self._index)
+        return tables[0][:taps], tables[1][: groups * self.fine], tables[2][:taps]
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """rows (G · coarse, n), contiguous -> (G · fine, n)."""
+        index, starts, weight = self._grown(len(rows) // self.coarse, rows)
+        return torch.embedding_bag(rows, index, starts, False, 0, False, weight)[0]
+
+
 class Upsample(nn.Module):
     """Applies P along token axes, the class token at position 0 carried over unchanged.
 
@@ -64,11 +102,13 @@ class Upsample(nn.Module):
         weight, index = operator.topk(taps, dim=1)
         self.register_buffer("index", index, persistent=False)  # (T', taps)
         self.register_buffer("weight", weight, persistent=False)
+        self._all_bags = _Bags(operator)
+        self._image_bags = _Bags(operator[:, 1:])  # the class token's row is empty: zeros
 
     def _gather(self, rows: Tensor) -> Tensor:
         """rows (T, n) -> (T', n)."""
         weight = self.weight.to(rows.dtype)
-        return nn.functional.embedding_bag(self.index, rows, per_sample_weights=weight, mode="sum")
+        return F.embedding_bag(self.index, rows, per_sample_weights=weight, mode="sum")
 
     def tokens(self, x: Tensor) -> Tensor:
         """Features x (b, T, d) -> (b, T', d)."""
@@ -82,6 +122,21 @@ class Upsample(nn.Module):
         x = self._gather(x.permute(3, 1, 2, 0).reshape(t, -1)).view(-1, b, h, len(self.index))  # columns first
         return x.permute(1, 2, 3, 0)
 
+    def image_tokens(self, x: Tensor) -> Tensor:
+        """Without gradients: image tokens x (…, T - 1, d), contiguous -> (…, T', d), zeros at the class token."""
+        *before, _, d = x.shape
+        return self._image_bags(x.view(-1, d)).view(*before, -1, d)
+
+    def columns(self, x: Tensor) -> Tensor:
+        """Without gradients: x (b, T, T, c), contiguous -> (b, T, T', c), upsampled along the attended tokens."""
+        b, t, _, c = x.shape
+        return self._all_bags(x.view(-1, c)).view(b, t, -1, c)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Without gradients: x (b, c, T, T'), contiguous -> (b, c, T', T'), upsampled along the attending tokens."""
+        b, c, _, fine = x.shape
+        return self._all_bags(x.view(-1, fine)).view(b, c, fine, fine)
+
 
 class FeatureReuse(nn.Module):
     """One block's reuse of the previous transformer's features (section 3.2): LayerNorm, MLP, upsample."""
@@ -94,8 +149,48 @@ class FeatureReuse(nn.Module):
 
     def forward(self, features: Tensor, upsample: Upsample) -> Tensor:
         """Features (b, T, width) of the coarse grid -> context (b, T', out), zero at the class token."""
-        context = self.fc2(nn.functional.gelu(self.fc1(self.norm(features[:, 1:]))))
-        return upsample.tokens(nn.functional.pad(context, (0, 0, 1, 0)))  # (b, T', out)
+        context = self.fc2(F.gelu(self.fc1(self.norm(features[:, 1:]))))
+        return upsample.tokens(F.pad(context, (0, 0, 1, 0)))  # (b, T', out)
+
+
+class AllContexts:
+    """What L blocks' `FeatureReuse` make of the same features, at once and without gradients.
+
+    The blocks' norms differ only in scale and shift, which join the first layer's weights. What is joined is kept until
+    a weight is another tensor or was written to.
+    """
+
+    def __init__(self, reuses: Sequence[FeatureReuse]) -> None:
+        self._reuses = list(reuses)
+        owners = [layer for one in reuses for layer in (one.norm, one.fc1, one.fc2)]
+        self._owners = [owner._parameters for owner in owners]  # looked up afresh: a weight may be replaced
+        self._key: object = None
+        self._joined: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+
+    def __call__(self, features: Tensor, upsample: Upsample) -> Tensor:
+        """Features (b, T, width) of the coarse grid -> contexts (L, b, T', out)."""
+        b, t, width = features.shape
+        first, bias, second, last = self._join()
+        normed = F.layer_norm(features[:, 1:], (width,), eps=self._reuses[0].norm.eps)
+        hidden = F.gelu(F.linear(normed, first, bias))  # (b, T - 1, L · h)
+        hidden = hidden.view(b * (t - 1), len(self._reuses), -1).transpose(0, 1)  # (L, b · (T - 1), h)
+        context = torch.baddbmm(last, hidden, second)
+        return upsample.image_tokens(context.view(len(self._reuses), b, t - 1, -1))
+
+    def _join(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """First layers (L · h, w) and biases (L · h,), second layers (L, h, out) and biases (L, 1, out)."""
+        weights: list[Any] = [weight for owner in self._owners for weight in owner.values()]
+        counted = not weights[0].is_inference()  # such a weight does not tell when it was written to
+        key = [(weight.data_ptr(), weight._version) for weight in weights] if counted else None
+        if self._joined is None or key is None or key != self._key:
+            scale, shift = (torch.stack([getattr(one.norm, of) for one in self._reuses]) for of in ("weight", "bias"))
+            first = torch.stack([one.fc1.weight for one in self._reuses])  # (L, h, w)
+            bias = torch.stack([one.fc1.bias for one in self._reuses]) + (first * shift[:, None]).sum(-1)  # (L, h)
+            second = torch.stack([one.fc2.weight for one in self._reuses]).transpose(1, 2)  # (L, h, out)
+            last = torch.stack([one.fc2.bias for one in self._reuses])[:, None]  # (L, 1, out)
+            self._joined = (first * scale[:, None]).flatten(0, 1), bias.flatten(), second.contiguous(), last
+            self._key = key
+        return self._joined
 
 
 class RelationReuse(nn.Module):
@@ -111,8 +206,29 @@ class RelationReuse(nn.Module):
     def forward(self, relations: list[Tensor]) -> tuple[Tensor, ...]:
         """L × (b, H, T, T) -> L × (b, H, T, T), still on the coarse grid: each block upsamples its own."""
         logits = torch.cat(relations, 1)  # (b, L·H, T, T)
-        hidden = nn.functional.gelu(_pointwise(self.conv1, logits.flatten(2)))
+        hidden = F.gelu(_pointwise(self.conv1, logits.flatten(2)))
         return _pointwise(self.conv2, hidden).view_as(logits).chunk(self.depth, 1)
+
+    def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
+        """Without gradients: each block's upsampled logits (b, H, T', T') in turn.
+
+        Mixed channels last, a few images at a time; upsampled for as many blocks at once as fit in the cache.
+        """
+        b, heads, t, _ = relations[0].shape
+        channels = self.depth * heads
+        step = max(1, AT_ONCE // (3 * channels * t * t))
+        parts = []
+        for start in range(0, b, step):
+            some = relations if step >= b else [logits[start : start + step] for logits in relations]
+            hidden = F.gelu(_pointwise(self.conv1, torch.cat(some, 1).flatten(2)))
+            mixed = _pointwise_last(self.conv2, hidden)  # (n, T², c)
+            parts.append(upsample.columns(mixed.view(-1, t, t, channels)))
+        mixed = torch.cat(parts) if len(parts) > 1 else parts[0]  # (b, T, T', c)
+        fine = mixed.shape[2]
+        group = max(1, min(self.depth, 4 * AT_ONCE // (b * heads * fine * fine)))
+        for block in range(0, self.depth, group):
+            own = mixed[..., block * heads : (block + group) * heads].permute(0, 3, 1, 2).contiguous()
+            yield from upsample.rows(own).split(heads, 1)
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -123,3 +239,10 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     assert conv.bias is not None
     weight = conv.weight.flatten(1).expand(len(x), -1, -1)
     return torch.baddbmm(conv.bias[:, None], weight, x)
+
+
+def _pointwise_last(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """The same with channels last: x (b, c, n) -> (b, n, c')."""
+    assert conv.bias is not None
+    weight = conv.weight.flatten(1).t().expand(len(x), -1, -1)
+    return torch.baddbmm(conv.bias, x.transpose(1, 2), weight)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.layers.reuse import FeatureReuse, RelationReuse, Reused, Upsample
+from benchmark.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,44 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for."""
         b, t, width = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)  # (b, H, T, d)
+        qkv = F.linear(x, self.qkv.weight, self.qkv.bias).view(b, t, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # (b, H, T, d)
         logits = None
-        if hand_out:
+        if not hand_out:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        elif torch.is_grad_enabled():
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             if bias is not None:
                 logits = logits + bias
             x = logits.softmax(-1) @ v
         else:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.proj(x.transpose(1, 2).reshape(b, t, width)), logits
+            logits = self._logits(q, k, bias)
+            x = torch.matmul(logits.softmax(-1), v)
+        return F.linear(x.transpose(1, 2).reshape(b, t, width), self.proj.weight, self.proj.bias), logits
+
+    def _logits(self, q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
+        """Scaled, and the bias added, by the product itself; q and k (b, H, T, d), bias and result (b, H, T, T)."""
+        b, h, t, d = q.shape
+        q, k = q.reshape(b * h, t, d), k.reshape(b * h, t, d).transpose(1, 2)
+        onto = q.new_empty(1, 1, 1) if bias is None else bias.reshape(b * h, t, t)
+        return torch.baddbmm(onto, q, k, beta=0 if bias is None else 1, alpha=d**-0.5).view(b, h, t, t)
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block; with feature reuse the second norm and the MLP take `reuse_width` more inputs."""
+    """Pre-norm transformer block; with feature reuse the second norm and the MLP take `reuse_width` more inputs.
+
+    Its layers are applied as functions: at one image, calling modules costs as much as half of the arithmetic.
+    """
 
     def __init__(self, spec: TransformerSpec, feature_reuse: bool, drop_path: float) -> None:
         super().__init__()
-        wide = spec.width + (spec.reuse_width if feature_reuse else 0)
+        self.wide = spec.width + (spec.reuse_width if feature_reuse else 0)
         hidden = int(spec.width * spec.mlp_ratio)
-        self.drop_path = drop_path
+        self.drop_path, self.eps = drop_path, spec.eps
         self.norm1 = nn.LayerNorm(spec.width, eps=spec.eps)
         self.attn = Attention(spec)
-        self.norm2 = nn.LayerNorm(wide, eps=spec.eps)
-        self.fc1 = nn.Linear(wide, hidden)
+        self.norm2 = nn.LayerNorm(self.wide, eps=spec.eps)
+        self.fc1 = nn.Linear(self.wide, hidden)
         self.fc2 = nn.Linear(hidden, spec.width)
         self.feature_reuse = (
             FeatureReuse(spec.width, spec.reuse_hidden, spec.reuse_width, spec.eps) if feature_reuse else None
@@ -76,10 +92,13 @@ class Block(nn.Module):
         self, x: Tensor, bias: Tensor | None, context: Tensor | None, hand_out: bool
     ) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
-        attended, logits = self.attn(self.norm1(x), bias, hand_out)
+        normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
+        attended, logits = self.attn.forward(normed, bias, hand_out)
         x = x + self._drop(attended)
         wide = x if context is None else torch.cat([x, context], -1)
-        return x + self._drop(self.fc2(F.gelu(self.fc1(self.norm2(wide))))), logits
+        wide = torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
+        hidden = F.gelu(F.linear(wide, self.fc1.weight, self.fc1.bias))
+        return x + self._drop(F.linear(hidden, self.fc2.weight, self.fc2.bias)), logits
 
 
 class Transformer(nn.Module):
@@ -116,6 +135,8 @@ class Transformer(nn.Module):
         self.head = nn.Linear(spec.width, num_classes)
         self.upsample = Upsample(coarse, grid) if feature_reuse or relation_reuse else None
         self.relation_reuse = RelationReuse(spec.depth, spec.heads) if relation_reuse else None
+        reuses: list[Any] = [block.feature_reuse for block in self.blocks] if feature_reuse else []
+        self.all_contexts = AllContexts(reuses)
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -135,18 +156,34 @@ class Transformer(nn.Module):
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed  # (b, T, width)
-        mixed = self.relation_reuse(before.relations) if self.relation_reuse and before else None
+        biases, contexts = self._reused(before)
         relations = []
-        for i, block in enumerate(self.blocks):
+        for block, bias, context in zip(self.blocks, biases, contexts, strict=True):
             assert isinstance(block, Block)
-            bias = context = None
-            if self.upsample is not None and before is not None:
-                bias = self.upsample.relations(mixed[i]) if mixed else None
-                context = block.feature_reuse(before.features, self.upsample) if block.feature_reuse else None
-            x, logits = block(x, bias, context, hand_out)
+            x, logits = block.forward(x, bias, context, hand_out)
             if logits is not None:
                 relations.append(logits)
         return self.head(self.norm(x[:, 0])), Reused(x, relations)
+
+    def _reused(self, before: Reused | None) -> tuple[Iterable[Tensor | None], Iterable[Tensor | None]]:
+        """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
+        biases: Iterable[Tensor | None] = [None] * len(self.blocks)
+        contexts: Iterable[Tensor | None] = [None] * len(self.blocks)
+        upsample = self.upsample
+        if upsample is None or before is None:
+            return biases, contexts
+        reuses: list[Any] = [block.feature_reuse for block in self.blocks]
+        if torch.is_grad_enabled():
+            if self.relation_reuse is not None:
+                biases = map(upsample.relations, self.relation_reuse(before.relations))
+            if reuses[0] is not None:
+                contexts = (reuse(before.features, upsample) for reuse in reuses)
+        else:
+            if self.relation_reuse is not None:
+                biases = self.relation_reuse.biases(before.relations, upsample)
+            if reuses[0] is not None:
+                contexts = self.all_contexts(before.features, upsample)
+        return biases, contexts
 
     def closed_form_macs(self) -> int:
         """MACs of one image after its tokens are made, head included, by arithmetic."""
