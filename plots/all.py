@@ -12,15 +12,29 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import leaderboard, record
-from plots import accuracy_gmacs, budget_curve, easy_hard, exit_histogram, exit_rules, latency_accuracy, realized
+from plots import (
+    accuracy_gmacs,
+    attack_examples,
+    budget_curve,
+    easy_hard,
+    exit_histogram,
+    exit_rules,
+    gain_lost_bars,
+    gain_lost_budget,
+    latency_accuracy,
+    realized,
+)
 from plots.style import Draw, NothingToDraw, save
 
 FIGURES: dict[str, Draw] = {
     "accuracy_gmacs": accuracy_gmacs.draw,
+    "attack_examples": attack_examples.draw,
     "budget_curve": budget_curve.draw,
     "easy_hard": easy_hard.draw,
     "exit_histogram": exit_histogram.draw,
     "exit_rules": exit_rules.draw,
+    "gain_lost_bars": gain_lost_bars.draw,
+    "gain_lost_budget": gain_lost_budget.draw,
     "latency_accuracy": latency_accuracy.draw,
     "realized": realized.draw,
 }

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ FRAMES = {
 
 
 CLEAN_ONLY = ("budget_curve", "easy_hard")
+ATTACKED_ONLY = ("attack_examples", "gain_lost_bars", "gain_lost_budget")
 
 
 def drawn(figure):
@@ -38,7 +40,7 @@ def drawn(figure):
 @pytest.mark.parametrize("records", FRAMES)
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_fit_a_column_with_units_and_free_legends(name, records, paper):
-    if name in CLEAN_ONLY and records == "attacked only":
+    if (name in CLEAN_ONLY and records == "attacked only") or (name in ATTACKED_ONLY and records in ("single", "bare")):
         with pytest.raises(style.NothingToDraw):
             FIGURES[name](leaderboard.frame(FRAMES[records]()), paper=paper)
         return
@@ -92,6 +94,7 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
         for kind in ("png", "pdf")
     ]
     assert told == [
+        *(f"{name} skipped: needs rows of attacks with gain_lost" for name in ATTACKED_ONLY),
         "latency_accuracy skipped: needs rows with latency_ms_p50 and accuracy",
         "realized skipped: needs rows with speedup and mac_speedup",
     ]
@@ -102,7 +105,8 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
 def test_draw_all_names_records_in_the_files_and_problems_aloud(tmp_path):
     folder, out, told = tmp_path / "records", tmp_path / "out", []
     one = make_record()
-    record.write(one, folder)
+    for each in (one, make_record(workload="same")):
+        record.write(each, folder)
     (folder / "foreign.json").write_text("{}")
     paths = draw_all([folder], out, tell=told.append)
     assert len(paths) == 2 * len(FIGURES)
@@ -133,7 +137,7 @@ def test_a_script_draws_from_a_leaderboard_file(tmp_path):
 
 
 def test_every_script_is_among_all_figures():
-    helpers = {"__init__", "all", "command", "style"}
+    helpers = {"__init__", "all", "attacked", "command", "style"}
     assert {path.stem for path in PLOTS.glob("*.py")} - helpers == set(FIGURES)
 
 
@@ -172,4 +176,30 @@ def test_records_of_before_the_protocol_draw_what_they_can(tmp_path):
     del one.results["protocol"]
     told = []
     draw_frame(leaderboard.frame([one]), tmp_path, tell=told.append)
-    assert [line.split()[0] for line in told] == list(CLEAN_ONLY)
+    assert [line.split()[0] for line in told] == sorted((*CLEAN_ONLY, *ATTACKED_ONLY))
+
+
+def same_at(size, taken, workload="same"):
+    """An attack on texts with so many words that took so much."""
+    one = make_record("minilm_exits", workload, seed=size)
+    one.attack["settings"]["search"] = {"least": size, "share": 0.0}
+    return replace(one, attack={**one.attack, "gain_lost": taken})
+
+
+def test_bars_are_the_widest_attack_s_and_curves_hold_every_budget():
+    records = [same_at(1, 0.3), same_at(3, 0.7), same_at(2, 0.5), same_at(3, 0.2, "random")]
+    frame = leaderboard.frame(records)
+    (axis,) = FIGURES["gain_lost_bars"](frame).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["same", "random"]
+    assert [round(bar.get_width(), 6) for bar in axis.patches] == [0.7, 0.2]
+    queries, words = FIGURES["gain_lost_budget"](frame).axes
+    assert sorted(tuple(line.get_ydata()) for line in words.get_lines()) == [(0.2,), (0.3, 0.5, 0.7)]
+    assert "Queries" in queries.get_xlabel()
+
+
+def test_examples_mark_the_changed_word_and_only_that():
+    (axis,) = FIGURES["attack_examples"](leaderboard.frame([make_record("minilm_exits", "same")])).axes
+    bold = [text.get_text() for text in axis.texts if text.get_weight() == "bold"]
+    assert bold == ["dim", "dim"]
+    (axis,) = FIGURES["attack_examples"](leaderboard.frame([make_record(workload="same")])).axes
+    assert len(axis.get_images()) == 6

@@ -1,0 +1,125 @@
+"""What attacked inputs look like: texts and pictures before and after, changed words marked, with their exits.
+
+    python plots/attack_examples.py --leaderboard results/leaderboard.csv --out plots/out
+
+Of the first records of attacks that carry examples, two texts or pictures each; changed words are bold and coloured.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from plots import attacked, style
+from plots.command import figure_main
+
+MOST_PANELS, EACH = 4, 2
+WIDTH = 50  # characters of a line of text
+MARK = style.COLOURS[1]
+Word = tuple[str, bool]  # a piece of a text and whether it was changed
+
+
+@style.styled
+def draw(frame: pd.DataFrame) -> Figure:
+    """From rows of attacks whose records carry examples, SAME first; each model, dataset and attack once."""
+    rows = [row for row in attacked.attacks(frame) if row["attack"].get("examples")]
+    if not rows:
+        raise style.NothingToDraw("needs rows of attacks with examples")
+    groups = style.groups(rows, "model", "dataset", "workload").values()
+    shown = [(same[0], same[0]["attack"]["examples"][:EACH]) for same in groups][:MOST_PANELS]
+    heights = [4.0 * len(_lines(examples)) + 3 if "texts_after" in examples[0] else 25.0 * len(examples) + 5
+               for _, examples in shown]  # fmt: skip
+    figure, axes = style.panels(len(shown), sum(heights) / len(shown), extra_mm=16 + 7 * len(shown))
+    style.height_ratios(axes, heights)
+    for axis, (row, examples) in zip(axes, shown, strict=True):
+        _texts(axis, examples) if "texts_after" in examples[0] else _pictures(axis, examples)
+        axis.set_title(f"{row['workload']} on {row['model']}, {row['policy']}", loc="left")
+        axis.spines[:].set_visible(False)
+        axis.grid(visible=False)
+        axis.tick_params(length=0)
+    axes[-1].set_xlabel(f"In brackets the exit taken (of {shown[-1][0]['num_exits']})")
+    changed = style.key("changed", MARK, "s")
+    style.legend(figure, [changed, style.key("as it was", style.INK, "s")], columns=2)
+    return figure
+
+
+def _lines(examples: list[dict]) -> list[tuple[str, list[Word]]]:
+    """Labels and lines of words: each example's clean text, then the attacked one."""
+    made: list[tuple[str, list[Word]]] = []
+    for example in examples:
+        for name, when in (("texts_before", "before"), ("texts_after", "after")):
+            words = [word for number, text in enumerate(example[name]) for word in _words(text, number, example, when)]
+            broken = _broken(words)
+            made.append((f"{when} ({example[f'exit_{when}']})", broken[0]))
+            made += [("", line) for line in broken[1:]]
+    return made
+
+
+def _words(text: str, number: int, example: dict, when: str) -> list[Word]:
+    """A text's words at spaces, those marked that hold a changed one."""
+    spans = [(s["start"], s["end"]) for s in example["changed"] if s["text"] == number] if when == "after" else []
+    words, at = [], 0
+    for word in text.split(" "):
+        marked = any(start < at + len(word) and at < end for start, end in spans)
+        if word:
+            words.append((word, marked))
+        at += len(word) + 1
+    return words
+
+
+def _broken(words: list[Word]) -> list[list[Word]]:
+    """Lines of at most WIDTH characters, at most four of them."""
+    lines: list[list[Word]] = [[]]
+    for word, marked in words:
+        word = word if len(word) < WIDTH else f"{word[: WIDTH - 2]}…"
+        if sum(len(one) + 1 for one, _ in lines[-1]) + len(word) > WIDTH:
+            lines.append([])
+        lines[-1].append((word, marked))
+    return lines if len(lines) <= 4 else [*lines[:3], [*lines[3][:-1], ("…", False)]]
+
+
+def _texts(axis: Axes, examples: list[dict]) -> None:
+    lines = _lines(examples)
+    for row, (_, words) in enumerate(lines):
+        column = 0
+        for word, marked in words:
+            look = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
+            axis.text(column, row, word, family="DejaVu Sans Mono", fontsize=7, va="center", **look)
+            column += len(word) + 1
+    axis.set_xlim(-0.5, WIDTH + 0.5)
+    axis.set_ylim(len(lines) - 0.4, -0.6)
+    named = [(row, label) for row, (label, _) in enumerate(lines) if label]
+    axis.set_yticks([row for row, _ in named], [label for _, label in named])
+    axis.set_xticks([])
+
+
+def _pictures(axis: Axes, examples: list[dict]) -> None:
+    """A row for each example: before, after, and what was added, stretched to the whole range."""
+    for row, example in enumerate(examples):
+        before, after = (_pixels(example[f"png_{when}"]) for when in ("before", "after"))
+        change = after - before
+        stretched = 0.5 + change / max(2 * np.abs(change).max(), 1e-9)
+        for column, image in enumerate((before, after, stretched)):
+            look = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
+            extent = (column * 1.1, column * 1.1 + 1, row * 1.1 + 1, row * 1.1)
+            axis.imshow(image, extent=extent, interpolation="nearest", **look)  # type: ignore[arg-type]
+    axis.set_xlim(0, 3.2)
+    axis.set_ylim(len(examples) * 1.1 - 0.1, 0)
+    labels = [f"({one['exit_before']}) → ({one['exit_after']})" for one in examples]
+    axis.set_yticks([row * 1.1 + 0.5 for row in range(len(examples))], labels)
+    axis.set_xticks([0.5, 1.6, 2.7], ["before", "after", "added, stretched"])
+
+
+def _pixels(png: str) -> np.ndarray:
+    """(H, W) or (H, W, 3) in [0, 1]."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))).astype(float) / 255
+
+
+if __name__ == "__main__":
+    figure_main("attack_examples", draw)
