@@ -15,7 +15,7 @@ class LengthGroups(Sampler[int]):
     lengths that are anything but random. The order depends on seed and epoch alone, so a resumed run has the same.
 
     Args:
-        lengths: of each sample, in any unit; characters do.
+        lengths: of each sample, in tokens where padding is to be least.
     """
 
     CHUNK = 50

@@ -33,8 +33,12 @@ def _behind(row: Tensor, classes: int, named: dict[str, nn.Parameter]) -> set[st
     found = {name: slope for name, slope in zip(named, slopes(row[:, :classes]), strict=True) if slope is not None}
     if row.shape[1] > classes:
         # Joined columns share a graph: what moves the extra column only has a slope of nothing but zeros here.
-        extra = dict(zip(named, slopes(row[:, classes:]), strict=True))
-        return {name for name, slope in found.items() if slope.any() or extra[name] is None or not extra[name].any()}
+        extra = {
+            name
+            for name, slope in zip(named, slopes(row[:, classes:]), strict=True)
+            if slope is not None and slope.any()
+        }
+        return {name for name, slope in found.items() if slope.any() or name not in extra}
     return set(found)
 
 

@@ -22,7 +22,7 @@ from benchmark.losses import certainty_loss, taught
 from benchmark.progress import track
 from benchmark.reach import meeting, projected
 from benchmark.recipe import Recipe
-from benchmark.types import Batch, Sample, TextSample
+from benchmark.types import Batch, Sample
 
 SAVE_EVERY = 500  # steps, or an epoch where that is shorter
 SECONDS = "seconds.json"  # in each checkpoint: how long training has taken up to it, over all its parts
@@ -202,7 +202,7 @@ def run_stage(
         data_collator=_collator(model, split, recipe),  # type: ignore[arg-type]
     )
     if recipe.by_length:
-        trainer.order = LengthGroups([_length(sample) for sample in split], recipe.batch_size, recipe.seed)
+        trainer.order = LengthGroups(lengths(model, split), recipe.batch_size, recipe.seed)
     if recipe.project:
         trainer.shared, trainer.kept = meeting(model, probe), "early" if recipe.project == "last" else "last"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -237,9 +237,12 @@ def _arguments(recipe: Recipe, folder: Path, device: str, per_epoch: int, steps:
     )
 
 
-def _length(sample: Sample) -> int:
-    """Characters, which follow tokens closely and cost nothing to count; images are all alike."""
-    return sum(map(len, sample.texts)) if isinstance(sample, TextSample) else 0
+def lengths(model: Any, split: Sequence[Sample]) -> list[int]:
+    """Each sample's own tokens, as the model cuts and counts them; images are all alike and are not looked at."""
+    if model.kind != "text":
+        return [0] * len(split)
+    chunks = track([split[n : n + 1000] for n in range(0, len(split), 1000)], "count tokens", unit="chunk")
+    return [length for chunk in chunks for length in model.collate(chunk).lengths.tolist()]
 
 
 def _seconds(checkpoint: str | None) -> float:
