@@ -5,11 +5,8 @@ Samples that a loop masks but computes are counted like any other, so they can n
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch.utils.flop_counter import FlopCounterMode
-
 from benchmark import offline
+from benchmark.macs import tally
 from benchmark.timed import Task, collated
 from benchmark.types import EarlyExitModel
 
@@ -21,13 +18,7 @@ def executed(model: EarlyExitModel, task: Task) -> dict[str, float]:
     """
     _, batches = collated(model, task)
     windows = offline.windows(batches, task.refill)
-    early = _count(lambda: [offline.early_window(model, task.policy, one, task.refill) for one in windows])
-    full = _count(lambda: [offline.full_window(model, one) for one in windows])
+    early = tally(lambda: [offline.early_window(model, task.policy, one, task.refill) for one in windows])
+    full = tally(lambda: [offline.full_window(model, one) for one in windows])
     n = len(task.samples)
     return {"gmacs_executed": early / n / 1e9, "gmacs_executed_full": full / n / 1e9}
-
-
-def _count(run: Any) -> int:
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return counter.get_total_flops() // 2

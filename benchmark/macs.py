@@ -6,7 +6,7 @@ products, convolutions and attention, as executed. Papers that print MACs as "FL
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -49,6 +49,13 @@ class _Guard(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def tally(run: Callable[[], Any]) -> int:
+    """MACs of what a call executes; ExitbenchError for an operator of unknown cost."""
+    with FlopCounterMode(display=False) as counter, _Guard():
+        run()
+    return counter.get_total_flops() // 2
+
+
 @torch.no_grad()
 def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
     """Cumulative MACs (E,) of one sample of `length`, each exit forced, heads included.
@@ -59,9 +66,7 @@ def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
     generator = model.exits(model.probe(length))
     total, cumulative = 0, []
     for _ in range(model.num_exits):
-        with FlopCounterMode(display=False) as counter, _Guard():
-            next(generator)
-        total += counter.get_total_flops() // 2
+        total += tally(lambda: next(generator))
         cumulative.append(total)
     generator.close()
     if cumulative != sorted(cumulative):

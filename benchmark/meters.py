@@ -48,7 +48,8 @@ def _packed(model: Any) -> list[torch.Tensor]:
     """Weights that quantised modules keep outside their parameters."""
     found = []
     for module in model.modules():
-        if callable(packed := getattr(module, "_weight_bias", None)):
+        packed = getattr(module, "_weight_bias", None)
+        if callable(packed) and not list(module.children()):  # a layer passes on what the module in it holds
             found += [tensor for tensor in packed() if tensor is not None]
     return found
 

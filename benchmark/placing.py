@@ -22,18 +22,33 @@ def placed(model: Any, hardware: Hardware) -> Any:
     """The model on the profile's device and in its precision, not compiled; a copy where the precision is another.
 
     int8_dynamic: linear layers hold int8 weights, and quantise what comes in by the range of the whole batch (torch's
-    dynamic quantisation), so that a sample's logits depend a little on its neighbours.
+    dynamic quantisation), so that a sample's logits depend a little on its neighbours. Modules that say
+    `quantisable = False` stay float32.
     """
     if plain(hardware):
         return model.to(hardware.device).eval()
     model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
     if hardware.quantise == "int8_dynamic":
-        with warnings.catch_warnings():  # the successor of this call is a library of its own
-            warnings.simplefilter("ignore")
-            from torch.ao.quantization import quantize_dynamic
-
-            model = quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8, inplace=True)
+        _quantise(model)
     return model
+
+
+def _quantise(model: nn.Module) -> None:
+    with warnings.catch_warnings():  # the successor of this call is a library of its own
+        warnings.simplefilter("ignore")
+        from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
+
+        chosen = dict.fromkeys(_linears(model), default_dynamic_qconfig)
+        quantize_dynamic(model, chosen, dtype=torch.qint8, inplace=True)
+
+
+def _linears(module: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Names of the linear layers below a module."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            yield prefix + name
+        elif getattr(child, "quantisable", True):
+            yield from _linears(child, f"{prefix}{name}.")
 
 
 def compile_stages(model: Any) -> int:

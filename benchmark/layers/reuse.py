@@ -139,7 +139,12 @@ class Upsample(nn.Module):
 
 
 class FeatureReuse(nn.Module):
-    """One block's reuse of the previous transformer's features (section 3.2): LayerNorm, MLP, upsample."""
+    """One block's reuse of the previous transformer's features (section 3.2): LayerNorm, MLP, upsample.
+
+    quantisable: its weights are joined with other blocks', so a hardware profile leaves them as they are.
+    """
+
+    quantisable = False
 
     def __init__(self, width: int, hidden: int, out: int, eps: float) -> None:
         super().__init__()

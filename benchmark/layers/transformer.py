@@ -27,6 +27,11 @@ class TransformerSpec:
     reuse_width: int = 48
 
 
+def _linear(layer: nn.Module, x: Tensor) -> Tensor:
+    """A linear layer without the module call's overhead, unless it was quantised and so is another kind of module."""
+    return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention that can add logits it is given and hand out those it used."""
 
@@ -39,7 +44,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for."""
         b, t, width = x.shape
-        qkv = F.linear(x, self.qkv.weight, self.qkv.bias).view(b, t, 3, self.heads, -1)
+        qkv = _linear(self.qkv, x).view(b, t, 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # (b, H, T, d)
         logits = None
         if not hand_out:
@@ -52,7 +57,7 @@ class Attention(nn.Module):
         else:
             logits = self._logits(q, k, bias)
             x = torch.matmul(logits.softmax(-1), v)
-        return F.linear(x.transpose(1, 2).reshape(b, t, width), self.proj.weight, self.proj.bias), logits
+        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits
 
     def _logits(self, q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
         """Scaled, and the bias added, by the product itself; q and k (b, H, T, d), bias and result (b, H, T, T)."""
@@ -97,8 +102,8 @@ class Block(nn.Module):
         x = x + self._drop(attended)
         wide = x if context is None else torch.cat([x, context], -1)
         wide = torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
-        hidden = F.gelu(F.linear(wide, self.fc1.weight, self.fc1.bias))
-        return x + self._drop(F.linear(hidden, self.fc2.weight, self.fc2.bias)), logits
+        hidden = F.gelu(_linear(self.fc1, wide))
+        return x + self._drop(_linear(self.fc2, hidden)), logits
 
 
 class Transformer(nn.Module):

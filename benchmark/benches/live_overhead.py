@@ -1,0 +1,69 @@
+"""What leaving early costs where nobody leaves, and what of the saved MACs the clock confirms. One thread, batch 1.
+
+`exitbench bench live_overhead models=dvt_fashion,minilm_exits samples=24 seconds=20`. never / plain: the live path
+with `policy=never` against a straight loop over the same stages and heads, without generator and rule. realized: at
+the model's default rule and threshold, speed-up of the samples timed over their MAC speed-up. CPU clock, interleaved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmark.bench_setup import family, options
+from benchmark.execute import run_early, run_full
+from benchmark.hardware import applied
+from benchmark.policies.never import Never
+from benchmark.timing import Limits, host_lock, measure
+from benchmark.types import Batch, Hardware, Latency
+
+DEFAULTS = {"models": "dvt_fashion,minilm_exits", "samples": 24, "seconds": 20}
+CPU = Hardware("bench", "cpu", "float32", 1)
+
+
+def main(arguments: list[str]) -> int:
+    """Print a row per model.
+
+    Raises:
+        ExitbenchError: an argument that is not one of DEFAULTS; a model that is not there.
+    """
+    asked = options("live_overhead", DEFAULTS, arguments)
+    limits = Limits(time_limit_s=asked["seconds"], min_passes=3)
+    rows = []
+    for name in asked["models"].split(","):
+        one = family(name, asked["samples"])
+        clock: Callable[..., Latency] = partial(measure, units=one.batches, read=_read, limits=limits)
+        full, plain = partial(run_full, one.model), partial(_plain, one.model)
+        with applied(CPU), host_lock():
+            never = clock(plain, partial(run_early, one.model, Never()))
+            early = clock(full, partial(run_early, one.model, one.policy))
+        rows.append((name, never, early, one.mac_speedup))
+    print(f"{'model':16}{'never / plain':>14}{'interval':>18}{'MAC×':>7}{'time×':>7}{'realized':>10}{'interval':>16}")
+    for name, never, early, promise in rows:
+        extra = f"[{1 / never.speedup_hi - 1:+.1%}, {1 / never.speedup_lo - 1:+.1%}]"
+        confirmed = f"[{early.speedup_lo / promise:.2f}, {early.speedup_hi / promise:.2f}]"
+        print(
+            f"{name:16}{1 / never.speedup - 1:>+14.1%}{extra:>18}{promise:>7.2f}{early.speedup:>7.2f}"
+            f"{early.speedup / promise:>10.2f}{confirmed:>16}"
+        )
+        for what, seen in (("never", never), ("early", early)):
+            if seen.unreliable:
+                print(f"  {what}: {'; '.join(seen.unreliable)}")
+    return 0
+
+
+@torch.inference_mode()
+def _plain(model: Any, batch: Batch) -> torch.Tensor:
+    """Every stage and head in a row: what a network without exits' machinery would run."""
+    running, logits = model.begin(batch), None
+    for depth in range(1, model.num_exits + 1):
+        logits, running = model.stage(running, depth)
+    assert logits is not None
+    return logits
+
+
+def _read(answer: tuple[torch.Tensor, torch.Tensor]) -> tuple[int, int]:
+    return int(answer[0].argmax(-1)), int(answer[1])
