@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmark import timm_backbone
 from benchmark.files import sha256_file
 from benchmark.layers.image_exit import ImageExit
+from benchmark.stages import staged_exits
 from benchmark.types import Batch, ExitbenchError, ImageSample
 from benchmark.weights_io import check_state, read_weights, weights_path
 
@@ -102,17 +103,28 @@ class TimmExits(nn.Module):
 
     def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
         """See `EarlyExitModel.exits`."""
-        backbone = self.backbone
+        return staged_exits(self, batch)
+
+    def begin(self, batch: Batch) -> Tensor:
+        """See `StagedModel`: the embedded patches (b, T, d), class and other tokens before them."""
         pixels = (self._fitted(batch.inputs["pixels"]) - self.mean) / self.std
-        tokens = backbone._pos_embed(backbone.patch_embed(pixels))
-        tokens = backbone.norm_pre(backbone.patch_drop(tokens))  # (b, T, d)
-        heads = iter(self.heads)
-        for depth, block in enumerate(backbone.blocks, 1):
-            tokens = block(tokens)
-            if depth in self.blocks:
-                keep = yield next(heads)(tokens)
-                if keep is not None and depth < self.blocks[-1]:
-                    tokens = tokens[keep]
+        tokens = self.backbone._pos_embed(self.backbone.patch_embed(pixels))
+        return self.backbone.norm_pre(self.backbone.patch_drop(tokens))
+
+    def stage(self, running: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+        """Run the blocks up to exit `depth` and its head."""
+        first = self.blocks[depth - 2] if depth > 1 else 0
+        for block in self.backbone.blocks[first : self.blocks[depth - 1]]:
+            running = block(running)
+        return self.heads[depth - 1](running), running
+
+    def select(self, running: Tensor, rows: Tensor) -> Tensor:
+        """Some images' tokens."""
+        return running[rows]
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Several batches' tokens, in order."""
+        return torch.cat(list(parts))
 
     def _fitted(self, pixels: Tensor) -> Tensor:
         """(b, c, h, w) -> (b, c, *image_size), differentiable."""

@@ -10,7 +10,7 @@ from benchmark import macs
 from benchmark.files import sha256_file
 from benchmark.models.timm_exits import build
 from benchmark.trace import full_depth
-from benchmark.types import Batch, ExitbenchError, ImageSample
+from benchmark.types import Batch, ExitbenchError, ImageSample, StagedModel
 from benchmark.weights_io import save_weights
 
 TINY = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "in_chans": 1}
@@ -78,6 +78,16 @@ def test_compaction_gives_the_same_logits_as_none(variant):
         torch.testing.assert_close(
             generator.send(torch.tensor([False, True, False])), whole[[2], 2], atol=1e-5, rtol=1e-4
         )
+
+
+def test_batches_joined_between_exits_answer_as_each_alone():
+    model = tiny()
+    assert isinstance(model, StagedModel)
+    batches = [model.collate(images(3)), model.collate(images(5)[3:])]
+    with torch.inference_mode():
+        running = model.join([model.stage(model.begin(batch), 1)[1] for batch in batches])
+        joined, _ = model.stage(model.select(running, torch.tensor([4, 0])), 2)
+        torch.testing.assert_close(joined, full_depth(model, model.collate(images(5)))[[4, 0], 1], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("fit", "side"), [("pad", 14), ("resize", 14), ("resize", 30), ("pad", 16)])
