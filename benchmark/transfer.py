@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,28 +24,33 @@ def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
         return workload
     import torch
 
+    from benchmark.compose import build
+    from benchmark.train import check_fit
+
+    rule = _choice("policy", named[1], cfg)
+    if workload.source_threshold != "auto":
+        rule["threshold"] = workload.source_threshold
+    model = build(_choice("model", named[0], cfg))
+    check_fit(model, dataset)
+    model = model.to(hardware.device, getattr(torch, hardware.dtype)).eval()
+    return replace(workload, source=Source(model, settled(rule, model, dataset, hardware)))
+
+
+def settled(rule: Mapping[str, Any], model: Any, dataset: Dataset, hardware: Hardware) -> Any:
+    """The policy of a plain `conf/policy` node on a model: at the node's threshold, or where `auto` puts it."""
     from benchmark import operating_point
     from benchmark.compose import build
     from benchmark.hardware import applied
     from benchmark.macs import cost, table
     from benchmark.trace_cache import traced
-    from benchmark.train import check_fit
 
-    rule = _choice("policy", named[1], cfg)
-    threshold, max_drop = rule.pop("threshold"), rule.pop("max_drop")
-    if workload.source_threshold != "auto":
-        threshold = workload.source_threshold
-    model = build(_choice("model", named[0], cfg))
-    check_fit(model, dataset)
-    model = model.to(hardware.device, getattr(torch, hardware.dtype)).eval()
-    if threshold != "auto":
-        return replace(workload, source=Source(model, build(rule, threshold=threshold)))
-    policy = build(rule, threshold=0)
+    said = {name: value for name, value in rule.items() if name not in ("threshold", "max_drop")}
+    choose = rule["threshold"] == "auto"
+    policy = build(said, threshold=0 if choose else rule["threshold"])
     with applied(hardware):
-        seen = traced(model, dataset.calibration, 64, hardware.device, hardware.dtype, "trace source calibration")
+        seen = traced(model, dataset.calibration, 64, hardware.device, hardware.dtype, "trace calibration")
         macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
-    point = operating_point.choose(policy, seen, macs, max_drop)
-    return replace(workload, source=Source(model, policy.at(point.threshold)))
+    return operating_point.settle(policy, model, seen, macs, choose, rule["max_drop"])[0]
 
 
 def weights(cfg: Any) -> str | None:

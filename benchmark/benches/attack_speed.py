@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
     from benchmark.hardware import applied
     from benchmark.progress import track
     from benchmark.run import take
+    from benchmark.transfer import settled
 
     chosen = [f"{group}={asked[group]}" for group in ("model", "dataset", "policy") if asked[group]]
     cfg = compose("config", ["hardware=cpu_1t", "workload=same", *chosen])
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     tallies = {name: Tally() for name in searches}
     clean: list[float] = []
     with applied(hardware), torch.random.fork_rng():
-        policy = _at_its_point(cfg, model, dataset)
+        policy = settled(cfg.policy, model, dataset, hardware)
         samples = take(dataset.test, int(asked["n"]), int(asked["seed"]))
         size = int(asked["chunk"])
         for start in track(range(0, len(samples), size), "chunks, both searches", unit="chunk"):
@@ -92,22 +93,3 @@ def _asked(arguments: list[str]) -> dict[str, str]:
         if not asked[name].isdigit() or (name != "seed" and asked[name] == "0"):
             raise ExitbenchError(f"bench attack_speed: expected a whole number for {name}, got {asked[name]!r}")
     return asked
-
-
-def _at_its_point(cfg: Any, model: Any, dataset: Any) -> Any:
-    """The rule at the threshold that a run would choose for it."""
-    from omegaconf import OmegaConf
-
-    from benchmark import operating_point
-    from benchmark.compose import build
-    from benchmark.macs import cost, table
-    from benchmark.trace_cache import traced
-
-    rule: Any = OmegaConf.to_container(cfg.policy, resolve=True)
-    threshold, max_drop = rule.pop("threshold"), rule.pop("max_drop")
-    if threshold != "auto":
-        return build(rule, threshold=threshold)
-    policy = build(rule, threshold=0)
-    seen = traced(model, dataset.calibration, 64, "cpu", "float32", "trace calibration")
-    macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
-    return policy.at(operating_point.choose(policy, seen, macs, max_drop).threshold)
