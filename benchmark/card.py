@@ -77,8 +77,10 @@ def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Any]) -> list[str]:
 
 def _named(node: Any) -> Any:
     """A configuration with functions by their names."""
-    if isinstance(node, Mapping) and "_target_" in node and set(node) <= {"_target_", "_partial_"}:
-        return node["_target_"].rsplit(".", 1)[-1]
+    if isinstance(node, Mapping) and "_partial_" in node:
+        name = str(node["_target_"]).rsplit(".", 1)[-1]
+        given = [f"{key} {value}" for key, value in node.items() if key not in ("_target_", "_partial_")]
+        return f"{name} ({', '.join(given)})" if given else name
     if isinstance(node, Mapping):
         return {key: _named(value) for key, value in node.items() if key not in ("_target_", "_partial_")}
     return [_named(value) for value in node] if isinstance(node, list) else node

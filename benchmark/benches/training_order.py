@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _asked(arguments: list[str]) -> dict[str, str]:
-    given = dict(word.split("=", 1) if "=" in word else (word, "") for word in arguments)
+    given = {key: value for key, _, value in (word.partition("=") for word in arguments)}
     if unknown := sorted(set(given) - set(DEFAULTS)):
         raise ExitbenchError(f"bench: expected {', '.join(DEFAULTS)}, got {', '.join(unknown)}")
     asked = {**DEFAULTS, **given}

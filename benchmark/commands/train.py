@@ -63,6 +63,7 @@ def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None
 
 
 def _evaluate(model: Any, dataset: Any) -> list[dict[str, float]]:
+    from benchmark import metrics
     from benchmark.macs import cost, table
     from benchmark.trace import trace
 
@@ -75,4 +76,8 @@ def _evaluate(model: Any, dataset: Any) -> list[dict[str, float]]:
     macs = table(cost(model, traced.lengths.tolist()), traced.lengths).mean(0) / 1e9  # type: ignore[possibly-undefined]
     for row, gmacs in zip(rows, macs.tolist(), strict=True):
         row["gmacs"] = gmacs
+    if dataset.metric != "accuracy":
+        answers, labels = traced.logits.argmax(-1).numpy(), traced.labels.numpy()  # type: ignore[possibly-undefined]
+        for depth, row in enumerate(rows):
+            row["score"] = metrics.score(dataset.metric, answers[:, depth], labels)
     return rows
