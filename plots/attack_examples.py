@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def _texts(axis: Axes, examples: list[dict]) -> None:
     for row, (_, words) in enumerate(lines):
         column = 0
         for word, marked in words:
-            look = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
+            look: dict[str, Any] = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
             axis.text(column, row, word, family="DejaVu Sans Mono", fontsize=7, va="center", **look)
             column += len(word) + 1
     axis.set_xlim(-0.5, WIDTH + 0.5)

@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
                 tally.seconds += time.process_time() - began
                 tally.queries += sum(made.facts["queries"])
                 tally.depth += made.facts["depth_after"]
-            clean += made.facts["depth_before"]
+                clean += made.facts["depth_before"] if name == "ours" else []
     before = sum(clean) / len(clean)
     print(f"{cfg.model.checkpoint or cfg.model.backbone}, {dataset.name}, {policy.name} {policy.threshold:.4g}, "
           f"{len(clean)} sentences, mean exit {before:.2f} of {model.num_exits}")  # fmt: skip
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _asked(arguments: list[str]) -> dict[str, str]:
-    given = dict(word.partition("=")[::2] for word in arguments)
+    given = {word.partition("=")[0]: word.partition("=")[2] for word in arguments}
     if unknown := set(given) - set(DEFAULTS):
         raise ExitbenchError(f"bench attack_speed: expected {', '.join(DEFAULTS)}, got {', '.join(sorted(unknown))}")
     asked = DEFAULTS | given

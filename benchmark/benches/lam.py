@@ -17,7 +17,7 @@ DEFAULTS = {"model": "dvt_fashion", "policy": "", "workload": "same", "n": "40",
 
 def main(arguments: list[str]) -> int:
     """Run the workload's search with each lambda on the same calibration samples and print what it took."""
-    asked = DEFAULTS | dict(word.partition("=")[::2] for word in arguments)
+    asked = DEFAULTS | {word.partition("=")[0]: word.partition("=")[2] for word in arguments}
     if unknown := set(asked) - set(DEFAULTS):
         raise ExitbenchError(f"bench lam: expected {', '.join(DEFAULTS)}, got {', '.join(sorted(unknown))}")
     try:

@@ -49,7 +49,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         return made
     figures = [name for name in columns if name not in (*PLACE, "status")]
     made[figures] = made[figures].apply(pd.to_numeric)
-    means = made.groupby(["workload", "budget"], sort=False)[figures].mean().reset_index()
+    groups: Any = made.groupby(["workload", "budget"], sort=False)
+    means: pd.DataFrame = groups[figures].mean().reset_index()
     means = means.assign(model="mean", dataset="", policy="", status="")
     return pd.concat([made, means.reindex(columns=columns)], ignore_index=True)
 
