@@ -94,7 +94,7 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     cache = str(folder / "cache")
     words = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workload=clean,same_quick",
-             "hardware=cpu_1t", "limit=12", "timing.time_limit_s=2"]  # fmt: skip
+             "hardware=cpu_1t", "limit=12", "timing.time_limit_s=2", "timing.worker=false"]  # fmt: skip
     first = exitbench(*words, cwd=folder, EXITBENCH_CACHE=cache)
     assert first.returncode == 0, first.stderr
     return folder, words, cache, first
@@ -124,7 +124,8 @@ def test_a_rerun_skips_and_force_does_not(sweep):
     again = exitbench(*words, cwd=folder, EXITBENCH_CACHE=cache)
     assert again.returncode == 0
     assert again.stdout.count("skip ") == 4
-    one = ["run", "--config-dir", CONF, "model=small_dvt", "limit=12", "timing.time_limit_s=2", "force=true"]
+    one = ["run", "--config-dir", CONF, "model=small_dvt", "limit=12", "timing.time_limit_s=2", "timing.worker=false",
+           "force=true"]  # fmt: skip
     forced = exitbench(*one, cwd=folder, EXITBENCH_CACHE=cache)
     assert "skip" not in forced.stdout
 
@@ -146,7 +147,7 @@ def test_leaderboard_and_figures_follow(sweep):
 
 def test_a_failed_combination_leaves_a_record_and_the_sweep_goes_on(tmp_path):
     words = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "policy.max_drop=5,0.01", "limit=12",
-             "timing.time_limit_s=2"]  # fmt: skip
+             "timing.time_limit_s=2", "timing.worker=false"]  # fmt: skip
     answer = exitbench(*words, cwd=tmp_path, EXITBENCH_CACHE=str(tmp_path / "cache"))
     assert answer.returncode == 1
     records = [json.loads(file.read_text()) for file in (tmp_path / "results" / "records").glob("*.json")]

@@ -51,6 +51,36 @@ def test_values_that_do_not_exist_are_refused_by_name(field, value):
         resolve(**{**GOOD, field: value})
 
 
+def test_all_threads_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 3)
+    assert resolve(**{**GOOD, "threads": "all"}).threads == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"quantise": "int4"}, "hardware.quantise: expected one of none, int8_dynamic, got 'int4'"),
+        ({"quantise": "int8_dynamic", "dtype": "bfloat16"}, "int8_dynamic wants device cpu and dtype float32"),
+        ({"device": "mps"}, "torch finds no Apple GPU"),
+        ({"device": "cuda", "compiler": "inductor"}, "wants Triton"),
+    ],
+)
+def test_profiles_that_cannot_be_are_one_line(monkeypatch, changed, says):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(hardware.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ExitbenchError, match=says):
+        resolve(**{**GOOD, **changed})
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(hardware.shutil, "which", lambda tool: None)
+    with pytest.raises(ExitbenchError, match=r"wants a C\+\+ compiler, but neither g\+\+ nor clang\+\+ is there"):
+        resolve(**{**GOOD, "compiler": "inductor"})
+
+
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ExitbenchError, match="torch finds no CUDA device"):

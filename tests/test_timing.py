@@ -192,6 +192,43 @@ def test_intervals_cover_the_truth_under_noise_and_a_sequential_stopwatch_does_n
     assert np.mean(theirs) < 0.8
 
 
+def test_intervals_over_rounds_cover_the_truth_of_one_set_timed_again():
+    """What `offline` uses: the windows are given, and only the noise differs from one timing to the next."""
+    units, full = [3.0, 5.0, 4.0, 2.0], 8.0
+    truth = full * len(units) / sum(units)
+    held = []
+    for seed in range(40):
+        limits = Limits(min_passes=6, max_passes=6)
+        found = timed(Machine(weather(seed)), units, full, seed=seed, limits=limits, over="rounds", samples=64)
+        held.append(found.speedup_lo <= truth <= found.speedup_hi)
+        assert (found.n, found.units, found.latency_ms_p50) == (64, 4, None)
+        assert found.interval_over == "rounds"
+    assert np.mean(held) >= 0.9
+
+
+def test_throughput_is_samples_over_the_typical_times():
+    found = timed(Machine(), [1.0, 3.0] * 10, full=4.0)
+    assert found.samples_per_s == pytest.approx(500)
+    assert found.full_samples_per_s == pytest.approx(250)
+
+
+def test_a_device_s_own_timestamps_take_the_place_of_the_wall_clock():
+    machine, order = Machine(), []
+
+    def mark() -> float:
+        order.append("mark")
+        return machine.now
+
+    def wait() -> None:
+        order.append("wait")
+
+    plain = machine.clock()
+    clock = rounds.Clock(plain.wall, plain.cpu, wait, mark, lambda start, end: int(end - start) * 2)
+    wall, cpu = rounds.observe(lambda unit: machine.work(5 * MS), None, clock)
+    assert (wall, cpu) == (10 * MS, 5 * MS)
+    assert order == ["wait", "mark", "mark", "wait"]  # idle, both events in the stream, then one wait
+
+
 def test_the_repeat_half_width_covers_what_timing_the_same_samples_again_gives():
     units, full = [1.0] * 10 + [2.0] * 7 + [3.0] * 7, 3.0
     truth = full * len(units) / sum(units)
@@ -205,7 +242,12 @@ def test_the_repeat_half_width_covers_what_timing_the_same_samples_again_gives()
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"time_limit_s": 0}, "time_limit_s"), ({"min_passes": 1}, "min_passes"), ({"max_passes": 2}, "max_passes")],
+    [
+        ({"time_limit_s": 0}, "time_limit_s"),
+        ({"time_limit_s": "long"}, "timing.time_limit_s: expected seconds"),
+        ({"min_passes": 1}, "min_passes"),
+        ({"max_passes": 2}, "max_passes"),
+    ],
 )
 def test_limits_refuse_what_cannot_be(options, says):
     with pytest.raises(ExitbenchError, match=says):
