@@ -46,9 +46,9 @@ def weight_bytes(model: Any) -> int:
 
 def _packed(model: Any) -> list[torch.Tensor]:
     """Weights that quantised modules keep outside their parameters."""
-    found = []
+    found: list[torch.Tensor] = []
     for module in model.modules():
-        packed = getattr(module, "_weight_bias", None)
+        packed: Any = getattr(module, "_weight_bias", None)
         if callable(packed) and not list(module.children()):  # a layer passes on what the module in it holds
             found += [tensor for tensor in packed() if tensor is not None]
     return found

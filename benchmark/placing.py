@@ -36,7 +36,8 @@ def placed(model: Any, hardware: Hardware) -> Any:
 def _quantise(model: nn.Module) -> None:
     with warnings.catch_warnings():  # the successor of this call is a library of its own
         warnings.simplefilter("ignore")
-        from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
+        from torch.ao.quantization import quantize_dynamic
+        from torch.ao.quantization.qconfig import default_dynamic_qconfig
 
         chosen = dict.fromkeys(_linears(model), default_dynamic_qconfig)
         quantize_dynamic(model, chosen, dtype=torch.qint8, inplace=True)
