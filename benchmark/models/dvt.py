@@ -73,6 +73,8 @@ class DVT(nn.Module):
         self.num_exits, self.num_classes, self.image_size = len(grids), num_classes, image_size
         self.relation_reuse = relation_reuse
         self.weights_hash = "untrained"
+        # For the keys of caches: what decides answers and is in no weight.
+        self.settings = {"mean": list(mean), "std": list(std), "image_size": image_size, "eps": eps}
         self.official: dict[str, Any] = {}  # what an authors' file says beside its weights; see `released_dvt.FACTS`
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)

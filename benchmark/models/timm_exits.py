@@ -75,6 +75,8 @@ class TimmExits(nn.Module):
         self.num_exits, self.num_classes = len(listed), num_classes
         self.image_size: tuple[int, int] = backbone.patch_embed.img_size
         self.weights_hash = "untrained"
+        # For the keys of caches: what decides answers and is in no weight.
+        self.settings = {"blocks": listed, "pooling": pooling, "fit": fit, "mean": list(mean), "std": list(std)}
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
         self.heads = nn.ModuleList(_heads(backbone, num_classes, listed, pooling))
