@@ -25,11 +25,14 @@ def examples(
     answer_before: np.ndarray,
     answer_after: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """The samples slowed most, those changed least first, with their exits and answers; at most four."""
+    """The samples slowed most, those changed least first, with their exits and answers; at most four.
+
+    Samples left as they were show nothing and are none of them.
+    """
     gained, changed = depth_after - depth_before, perturbed.facts["changed"]
     order = sorted(range(len(clean)), key=lambda n: (-int(gained[n]), changed[n], clean[n].index))
     chosen = []
-    for n in order[:COUNT]:
+    for n in [n for n in order if changed[n]][:COUNT]:
         shown = _shown(clean[n], perturbed.samples[n])
         if shown is None:
             return []
