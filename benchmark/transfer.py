@@ -32,7 +32,7 @@ def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
         rule["threshold"] = workload.source_threshold
     model = build(_choice("model", named[0], cfg))
     check_fit(model, dataset)
-    model = model.to(hardware.device, getattr(torch, hardware.dtype)).eval()
+    model = model.to(hardware.device, torch.float32).eval()
     return replace(workload, source=Source(model, settled(rule, model, dataset, hardware)))
 
 
@@ -48,7 +48,7 @@ def settled(rule: Mapping[str, Any], model: Any, dataset: Dataset, hardware: Har
     choose = rule["threshold"] == "auto"
     policy = build(said, threshold=0 if choose else rule["threshold"])
     with applied(hardware):
-        seen = traced(model, dataset.calibration, 64, hardware.device, hardware.dtype, "trace calibration")
+        seen = traced(model, dataset.calibration, 64, hardware.device, "float32", "trace calibration")
         macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
     return operating_point.settle(policy, model, seen, macs, choose, rule["max_drop"])[0]
 
