@@ -50,7 +50,8 @@ def _packed(model: Any) -> list[torch.Tensor]:
     for module in model.modules():
         packed: Any = getattr(module, "_weight_bias", None)
         if callable(packed) and not list(module.children()):  # a layer passes on what the module in it holds
-            found += [tensor for tensor in packed() if tensor is not None]
+            held: Any = packed()
+            found += [tensor for tensor in held if tensor is not None]
     return found
 
 

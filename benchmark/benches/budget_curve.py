@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> int:
         )
     sweep = curves["sweep"][1].accuracy
     behind = {kind: int((curves[kind][1].accuracy < sweep - 1e-12).sum()) for kind in solver.ESTIMATES}
-    print("each exit for all, calibration:", *(f"{100 * float(share):.2f}%" for share in seen.right.double().mean(0)))
+    alone = seen.right.double().mean(0)  # type: ignore[possibly-undefined]
+    print("each exit for all, calibration:", *(f"{100 * float(share):.2f}%" for share in alone))
     print(f"points where calibration accuracy is below the sweep's: {behind}")
     return 0
 

@@ -31,4 +31,4 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     promise = rows["speedup"] / rows["realized"]
     rows = rows.assign(realized_lo=rows["speedup_lo"] / promise, realized_hi=rows["speedup_hi"] / promise)
     rows = rows.assign(mac_speedup=promise)
-    return rows.sort_values(KEY, kind="stable")[[*KEY, *SHOWN]].reset_index(drop=True)
+    return rows.sort_values(KEY, kind="stable", ignore_index=True).reindex(columns=[*KEY, *SHOWN])
