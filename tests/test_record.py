@@ -212,4 +212,4 @@ def test_files_can_be_read_by_people(tmp_path):
     lines = record.write(make_record(), tmp_path).read_text().splitlines()
     assert ' "status": "ok",' in lines
     assert len(lines) > 50
-    assert all(len(line) < 200 or line.startswith('  "') for line in lines)
+    assert all(len(line) < 200 or line.lstrip().startswith('"') for line in lines)

@@ -28,7 +28,7 @@ PLAIN = [
 
 
 def searched(samples: Sequence[TextSample], policy: Policy, **arguments: object) -> Perturbed:
-    settings = {"shortlist": 400, "beam": 1, "rounds": 1, "wave": 400, **arguments}
+    settings = {"shortlist": 400, "beam": 1, "rounds": 1, "wave": 400, "spread": 0, **arguments}
     return WordSearch(**settings).run(MODEL, policy, objectives.same, samples, 0)  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 GOALS = {"half": 0.5, "80": 0.8}
 RIVAL = "random"
-SPELLING = {"threshold": "{:.4g}", "gain_lost": "{:.1%}"}
+SPELLING = {"gain_lost": "{:.1%}"}
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:

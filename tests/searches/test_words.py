@@ -297,7 +297,7 @@ def test_an_attack_on_accuracy_flips_answers_and_stops_there():
     search = WordSearch(keep="loss", shortlist=40, beam=2, rounds=4)
     made = search.run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
     flipped = [kept == 0 for kept in made.facts["prediction_kept"]]
-    assert sum(flipped) >= 3
+    assert sum(flipped) >= 2
     for n, trail in enumerate(made.trails):
         assert trail[-1][1] == made.facts["depth_after"][n]
     more = replace(search, rounds=1).run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
