@@ -27,9 +27,9 @@ EMPTY = "#EDEDED"
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows whose `examples` hold pictures; of a model the row with most of them."""
-    rows = [row for row in style.rows_with(frame, "num_exits") if row["examples"]]
+    rows = [row for row in style.rows_with(frame, "num_exits") if row["examples"] and row["num_exits"] > 1]
     if not rows:
-        raise style.NothingToDraw("needs rows with examples, as clean runs of image models leave")
+        raise style.NothingToDraw("needs rows with examples, as clean runs of image models with several exits leave")
     rows.sort(key=lambda row: (-len(row["examples"]), row["status"] != "ok"))
     shown = sorted(style.groups(rows, "dataset", "model").items())[:MOST_PANELS]
     exits = [int(group[0]["num_exits"]) for _, group in shown]
