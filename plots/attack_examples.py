@@ -44,7 +44,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.spines[:].set_visible(False)
         axis.grid(visible=False)
         axis.tick_params(length=0)
-    axes[-1].set_xlabel("In brackets the exit taken")
+    axes[-1].set_xlabel("Exit taken (in brackets, 1 is the first)")
     changed = style.key("changed", MARK, "s")
     style.legend(figure, [changed, style.key("as it was", style.INK, "s")], columns=2)
     return figure
