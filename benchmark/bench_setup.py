@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from benchmark import operating_point
 from benchmark.compose import build, compose
-from benchmark.decide import ThresholdPolicy, trace_depths
 from benchmark.macs import cost, table
 from benchmark.run import take
+from benchmark.thresholds import operating_point
+from benchmark.thresholds.decide import ThresholdPolicy, trace_depths
 from benchmark.trace_cache import traced
 from benchmark.types import Batch, ExitbenchError, Sample
 

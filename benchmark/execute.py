@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.decide import live, read_live
+from benchmark.thresholds.decide import live, read_live
 from benchmark.types import Batch, EarlyExitModel, Policy
 
 

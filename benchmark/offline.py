@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.decide import read_live
 from benchmark.execute import run_early, run_full
+from benchmark.thresholds.decide import read_live
 from benchmark.types import Batch, EarlyExitModel, Policy, StagedModel
 
 WINDOW = 8  # batches whose samples may be regrouped, and which a round times together

@@ -9,21 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark import attack_report, drops, examples, metrics, operating_point, precision, protocol
-from benchmark.attack_report import Side
-from benchmark.audit import audit
-from benchmark.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
-from benchmark.executed import executed
+from benchmark import metrics
+from benchmark.attack import attack_report
+from benchmark.attack.attack_report import Side
+from benchmark.clock import precision
+from benchmark.clock.audit import audit
+from benchmark.clock.executed import executed
+from benchmark.clock.precision import Tracer
+from benchmark.clock.timed import Task, check, timed
+from benchmark.clock.timing import Limits
+from benchmark.clock.worker import timed_alone
 from benchmark.hardware import applied, fingerprint, noise
 from benchmark.macs import cost, table
-from benchmark.per_exit import PerExit
-from benchmark.precision import Tracer
-from benchmark.provenance import provenance
-from benchmark.record import Record, utc_now
-from benchmark.timed import Task, check, timed
-from benchmark.timing import Limits
+from benchmark.records.provenance import provenance
+from benchmark.records.record import Record, utc_now
+from benchmark.thresholds import drops, examples, operating_point, protocol
+from benchmark.thresholds.decide import ThresholdPolicy, read_live, trace_depths, trace_signals
+from benchmark.thresholds.per_exit import PerExit
 from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
-from benchmark.worker import timed_alone
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmark.forward import place_of
+from benchmark.attack.forward import place_of
 from benchmark.progress import track
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Trace
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.reach import equilibrium, frozen
-from benchmark.recipe import Recipe, Stages
+from benchmark.training.reach import equilibrium, frozen
+from benchmark.training.recipe import Recipe, Stages
 from benchmark.types import Dataset, ExitbenchError, Sample
 
 __all__ = ["Recipe", "Stage", "Stages", "check_fit", "train"]
@@ -47,7 +47,7 @@ def train(
 def _stage(
     model: Any, split: Sequence[Sample], recipe: Recipe, folder: Path, device: str, label: str
 ) -> tuple[int, float]:
-    from benchmark.trainer import run_stage
+    from benchmark.training.trainer import run_stage
 
     probe = model.collate(split[:2]).to(str(next(model.parameters()).device))
     with ExitStack() as stack:

@@ -38,10 +38,10 @@ def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
 
 def settled(rule: Mapping[str, Any], model: Any, dataset: Dataset, hardware: Hardware) -> Any:
     """The policy of a plain `conf/policy` node on a model: at the node's threshold, or where `auto` puts it."""
-    from benchmark import operating_point
     from benchmark.compose import build
     from benchmark.hardware import applied
     from benchmark.macs import cost, table
+    from benchmark.thresholds import operating_point
     from benchmark.trace_cache import traced
 
     said = {name: value for name, value in rule.items() if name not in ("threshold", "max_drop")}
@@ -58,7 +58,7 @@ def weights(cfg: Any) -> str | None:
     name = cfg["workload"].get("source_model")
     if not name:
         return None
-    from benchmark.checkpoints import checkpoint_file
+    from benchmark.backbones.checkpoints import checkpoint_file
     from benchmark.files import sha256_file
 
     checkpoint = _choice("model", name, cfg).get("checkpoint")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import leaderboard, record
+from benchmark.records import leaderboard, record
 from plots import (
     accuracy_gmacs,
     attack_examples,

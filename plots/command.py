@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import leaderboard, record
-from benchmark.leaderboard import ExitbenchError
+from benchmark.records import leaderboard, record
+from benchmark.records.leaderboard import ExitbenchError
 from plots.style import Draw, save
 
 

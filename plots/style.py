@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmark.leaderboard import ExitbenchError, whole_file
+from benchmark.records.leaderboard import ExitbenchError, whole_file
 
 Row = dict[str, Any]
 

@@ -10,9 +10,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from benchmark import decide, forward
+from benchmark.attack import forward
 from benchmark.models.multi_exit_bert import MultiExitBert
 from benchmark.policies.entropy import Entropy
+from benchmark.thresholds import decide
 from benchmark.types import Batch, ImageSample, TextSample
 
 VOCABULARY = """

@@ -4,9 +4,9 @@ import itertools
 
 import torch
 
-from benchmark import geometric
-from benchmark.evidence import Evidence, outcomes
-from benchmark.solver import solve
+from benchmark.thresholds import geometric
+from benchmark.thresholds.evidence import Evidence, outcomes
+from benchmark.thresholds.solver import solve
 
 
 def made_up(seed: int, n: int = 60, exits: int = 3, ties: bool = False, lengths: bool = False) -> Evidence:

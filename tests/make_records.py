@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmark.record import Record, record_id
+from benchmark.records.record import Record, record_id
 
 MODELS: dict[str, dict[str, Any]] = {
     "dvt_fashion": {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmark.rounds import Clock
+from benchmark.clock.rounds import Clock
 
 MS = 1_000_000  # nanoseconds
 

@@ -14,7 +14,7 @@ import torch
 from small_encoders import backbone, tokenizer
 from torch import Tensor
 
-from benchmark.weights_io import save_weights
+from benchmark.backbones.weights_io import save_weights
 
 CLASSES = 3
 LAYOUTS = ["deebert", "deeroberta", "berxit", "pabee", "pabee_albert", "elasticbert"]

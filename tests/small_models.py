@@ -3,9 +3,9 @@
 import torch
 from attack_doubles import TEXTS, reader
 
+from benchmark.backbones.weights_io import load_weights
 from benchmark.models.dvt import DVT
 from benchmark.types import ImageSample, TextSample
-from benchmark.weights_io import load_weights
 
 
 def small_dvt(checkpoint: str = "", **changed) -> DVT:

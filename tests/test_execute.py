@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_exits import TinyExits
 
-from benchmark import decide
 from benchmark.execute import run_early, run_full
+from benchmark.thresholds import decide
 
 ALWAYS, NEVER = 0.0, 2.0  # thresholds on a confidence in [0, 1]
 

@@ -8,14 +8,14 @@ from small_models import FAMILIES
 from tiny_exits import TinyExits
 
 from benchmark import offline
-from benchmark.decide import live, signals, trace_depths
-from benchmark.executed import executed
+from benchmark.clock.executed import executed
+from benchmark.clock.timed import Task, collated, in_order, timed
+from benchmark.clock.timing import Limits, stopwatch
 from benchmark.macs import cost, table
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.never import Never
 from benchmark.policies.patience import Patience
-from benchmark.timed import Task, collated, in_order, timed
-from benchmark.timing import Limits, stopwatch
+from benchmark.thresholds.decide import live, signals, trace_depths
 from benchmark.trace import trace
 from benchmark.types import ExitbenchError, Hardware, StagedModel
 

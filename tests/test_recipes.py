@@ -8,11 +8,11 @@ import torch
 from separable import changed, sentences, state, student
 from torch import nn
 
-from benchmark import losses
 from benchmark.compose import build, compose
-from benchmark.recipe import Recipe, Stages
 from benchmark.train import train
-from benchmark.trainer import SECONDS, TaughtExits
+from benchmark.training import losses
+from benchmark.training.recipe import Recipe, Stages
+from benchmark.training.trainer import SECONDS, TaughtExits
 from benchmark.types import ExitbenchError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the trainer's and peft's own
@@ -145,7 +145,7 @@ def kill_at(model, batch_number: int):
 
 @pytest.mark.parametrize("killed_at", [6, 14])  # 4 batches an epoch, 2 epochs a stage
 def test_an_interrupted_training_ends_up_the_same(killed_at, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.trainer.SAVE_EVERY", 3)  # in the middle of an epoch
+    monkeypatch.setattr("benchmark.training.trainer.SAVE_EVERY", 3)  # in the middle of an epoch
     dataset = sentences()
     whole = student(pooler="shared")
     train(whole, dataset, two_stages(), tmp_path / "whole")

@@ -6,10 +6,10 @@ from certain_exits import CertainExits, PlainExits, WrongExits
 from tiny_exits import CLASSES
 
 from benchmark import trace_cache
-from benchmark.audit import audit
-from benchmark.decide import live, trace_depths, trace_signals
+from benchmark.clock.audit import audit
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.learned import Learned
+from benchmark.thresholds.decide import live, trace_depths, trace_signals
 from benchmark.trace import trace
 from benchmark.types import ExitbenchError, ImageSample
 

@@ -8,11 +8,11 @@ import torch
 from small_models import small_dvt
 from test_cli import CONF, exitbench, refused
 
-from benchmark import losses
-from benchmark.augment import flip_and_shift
+from benchmark.backbones.weights_io import check_state, load_weights, save_weights
 from benchmark.train import Recipe, train
+from benchmark.training import losses
+from benchmark.training.augment import flip_and_shift
 from benchmark.types import ExitbenchError
-from benchmark.weights_io import check_state, load_weights, save_weights
 
 
 def recipe(**changed) -> Recipe:

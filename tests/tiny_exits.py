@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 import torch
 from torch import Tensor, nn
 
-from benchmark import decide
+from benchmark.thresholds import decide
 from benchmark.types import Batch
 
 WIDTH, CLASSES, EXITS = 8, 3, 4

@@ -17,11 +17,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from benchmark import geometric, solver
-from benchmark.certainty import confidence
-from benchmark.evidence import Evidence, Outcomes, outcomes, read
-from benchmark.families import sweep_costs
 from benchmark.progress import track
+from benchmark.thresholds import geometric, solver
+from benchmark.thresholds.certainty import confidence
+from benchmark.thresholds.evidence import Evidence, Outcomes, outcomes, read
+from benchmark.thresholds.families import sweep_costs
 from benchmark.types import ExitbenchError
 
 EXITS = 3

@@ -12,8 +12,6 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.decide import ThresholdPolicy, trace_depths, trace_signals
-from benchmark.operating_point import curve, thresholds
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
@@ -24,6 +22,8 @@ from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
 from benchmark.progress import track
+from benchmark.thresholds.decide import ThresholdPolicy, trace_depths, trace_signals
+from benchmark.thresholds.operating_point import curve, thresholds
 from benchmark.types import ExitbenchError, Trace
 
 DEFAULTS = {"samples": 10_000, "exits": 12, "classes": 2, "thresholds": 1000, "rounds": 3}

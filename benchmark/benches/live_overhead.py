@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from benchmark.bench_setup import family, options
+from benchmark.clock.timing import Limits, host_lock, measure
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
 from benchmark.policies.never import Never
-from benchmark.timing import Limits, host_lock, measure
 from benchmark.types import Batch, Hardware, Latency
 
 DEFAULTS = {"models": "dvt_fashion,minilm_exits", "samples": 24, "seconds": 20}

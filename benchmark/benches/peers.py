@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import macs, offline
 from benchmark.bench_setup import Family, family, options
+from benchmark.clock.rounds import Clock, observe
+from benchmark.clock.timed import Task, collated
+from benchmark.clock.timing import Limits, host_lock, measure
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
-from benchmark.rounds import Clock, observe
-from benchmark.timed import Task, collated
-from benchmark.timing import Limits, host_lock, measure
 from benchmark.types import Hardware
 
 DEFAULTS = {"passes": 15, "samples": 64, "batch": 32, "seconds": 20}

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     """Measure and print one table per model and batch size."""
     import torch
 
-    from benchmark.released_dvt import architecture
+    from benchmark.backbones.released_dvt import architecture
 
     chosen = _numbers(arguments)
     threads = torch.get_num_threads()

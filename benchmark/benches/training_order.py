@@ -61,8 +61,8 @@ def _orders(model: Any, split: Any, batch_size: int, seed: int) -> dict[str, tup
     """Name -> full batches of positions, in random order, and the share of their tokens that is padding."""
     import torch
 
-    from benchmark.length_groups import LengthGroups
-    from benchmark.trainer import lengths
+    from benchmark.training.length_groups import LengthGroups
+    from benchmark.training.trainer import lengths
 
     draw = torch.Generator().manual_seed(seed)
     tokens = lengths(model, split)
@@ -83,7 +83,7 @@ def _measure(model: Any, split: Any, recipe: Any, orders: dict[str, Any], steps:
     import torch
 
     from benchmark.progress import track
-    from benchmark.trainer import TaughtExits
+    from benchmark.training.trainer import TaughtExits
 
     taught = TaughtExits(model, recipe).train()
     trained = [value for value in model.parameters() if value.requires_grad]

@@ -13,8 +13,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _stopwatch()
     from concurrent.futures import ThreadPoolExecutor
 
-    from benchmark.assets import sources_status
     from benchmark.hardware import fingerprint, noise
+    from benchmark.sources.assets import sources_status
 
     with ThreadPoolExecutor() as pool:
         sources = pool.submit(sources_status)
@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _stopwatch() -> int:
     """A real A/A and a real A/B of ratio 2; 1 where the truth lies outside an interval that claims to hold it."""
+    from benchmark.clock.known_work import lines, recovered
     from benchmark.hardware import noise
-    from benchmark.known_work import lines, recovered
 
     disturbance = noise()
     print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)

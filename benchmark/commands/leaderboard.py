@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     A filtered leaderboard is printed, and written only where --out names a file of its own. With --table, a table
     derived from it is printed and written instead.
     """
-    from benchmark import leaderboard, record
+    from benchmark.records import leaderboard, record
 
     if arguments.table and arguments.validate:
         raise ExitbenchError("leaderboard: expected --table or --validate, got both; only the leaderboard is validated")
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _derived(name: str, frame: pd.DataFrame, out: str) -> list[Path]:
-    from benchmark import derived
+    from benchmark.records import derived
 
     made, spelling = derived.derive(name, frame)
     print(derived.render(made, spelling))

@@ -52,7 +52,7 @@ def combination(cfg: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from benchmark import record
+    from benchmark.records import record
 
     identity = _identity(cfg)
     folder = _writable(Path(cfg.records))
@@ -101,10 +101,10 @@ def _identity(cfg: Any) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from benchmark import __version__, transfer
-    from benchmark.checkpoints import checkpoint_file
+    from benchmark.backbones.checkpoints import checkpoint_file
     from benchmark.files import sha256_file
     from benchmark.hardware import fingerprint
-    from benchmark.record import record_id
+    from benchmark.records.record import record_id
 
     picked = HydraConfig.get().runtime.choices
     groups = ("model", "dataset", "workload", "policy", "hardware")
@@ -147,8 +147,8 @@ def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
     import torch
 
     from benchmark import transfer
+    from benchmark.clock.timing import Limits
     from benchmark.run import Settings, run
-    from benchmark.timing import Limits
     from benchmark.train import check_fit
 
     rule: Any = OmegaConf.to_container(cfg.policy)
@@ -180,7 +180,7 @@ def _dataset(config: str) -> Any:
 def _failed(identity: dict[str, Any], error: Exception) -> Any:
     """A record of what went wrong, so that a sweep goes on and the leaderboard shows the gap."""
     from benchmark.hardware import fingerprint
-    from benchmark.record import Record, utc_now
+    from benchmark.records.record import Record, utc_now
 
     if not isinstance(error, ExitbenchError) and os.environ.get("EXITBENCH_DEBUG"):
         traceback.print_exception(error)

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from benchmark.train import check_fit, train
-    from benchmark.training_run import claim
+    from benchmark.training.training_run import claim
 
     torch.set_num_threads(cfg.threads)
     recipe = build(cfg.recipe)
@@ -43,9 +43,9 @@ def _settings(cfg: Any, dataset: Any) -> dict[str, Any]:
 def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None:
     from omegaconf import OmegaConf
 
-    from benchmark.card import recipe_lines, write_card
+    from benchmark.backbones.weights_io import save_weights
     from benchmark.compose import build
-    from benchmark.weights_io import save_weights
+    from benchmark.training.card import recipe_lines, write_card
 
     folder = Path(cfg.weights)
     weights = folder / f"{cfg.name}.safetensors"

@@ -10,10 +10,10 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from benchmark import hub as hub_client
-from benchmark.assets import fetch
 from benchmark.cache import entry
-from benchmark.decoding import Split, decode_split, decode_table
+from benchmark.sources import hub as hub_client
+from benchmark.sources.assets import fetch
+from benchmark.sources.decoding import Split, decode_split, decode_table
 from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.pictures import Pictures, pictures
+from benchmark.sources.pictures import Pictures, pictures
 from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
 

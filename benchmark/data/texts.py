@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark import hub as hub_client
-from benchmark.assets import fetch
 from benchmark.metrics import METRICS
+from benchmark.sources import hub as hub_client
+from benchmark.sources.assets import fetch
 from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, TextSample
 

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import text_backbone
-from benchmark.checkpoints import checkpoint_file
+from benchmark.backbones import text_backbone
+from benchmark.backbones.checkpoints import checkpoint_file
+from benchmark.backbones.released_bert import layout, renamed
+from benchmark.backbones.text_backbone import check_tokenizer
+from benchmark.backbones.weights_io import check_state, read_tensors
 from benchmark.files import sha256_file
 from benchmark.layers.encoders import encoder_of
 from benchmark.layers.exit_head import make_heads, start_poolers
 from benchmark.layers.low_rank import add_low_rank
-from benchmark.released_bert import layout, renamed
 from benchmark.stages import Running, join_padded, staged_exits
-from benchmark.text_backbone import check_tokenizer
 from benchmark.types import Batch, ExitbenchError, TextSample
-from benchmark.weights_io import check_state, read_tensors
 
 
 class MultiExitBert(nn.Module):

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import timm_backbone
+from benchmark.backbones import timm_backbone
+from benchmark.backbones.weights_io import check_state, read_weights, weights_path
 from benchmark.files import sha256_file
 from benchmark.layers.image_exit import ImageExit
 from benchmark.stages import staged_exits
 from benchmark.types import Batch, ExitbenchError, ImageSample
-from benchmark.weights_io import check_state, read_weights, weights_path
 
 FITS = ("pad", "resize")
 

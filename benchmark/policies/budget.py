@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from benchmark import checks
-from benchmark.certainty import SIGNALS
-from benchmark.evidence import Evidence, outcomes
-from benchmark.families import by_measure, sweep_costs
-from benchmark.per_exit import PerExit, budget_given
-from benchmark.solver import ESTIMATES, solve
+from benchmark.thresholds.certainty import SIGNALS
+from benchmark.thresholds.evidence import Evidence, outcomes
+from benchmark.thresholds.families import by_measure, sweep_costs
+from benchmark.thresholds.per_exit import PerExit, budget_given
+from benchmark.thresholds.solver import ESTIMATES, solve
 from benchmark.types import Trace
 
 

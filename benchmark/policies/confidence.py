@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.certainty import confidence
-from benchmark.decide import ThresholdPolicy
+from benchmark.thresholds.certainty import confidence
+from benchmark.thresholds.decide import ThresholdPolicy
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.certainty import entropy
-from benchmark.decide import ThresholdPolicy
+from benchmark.thresholds.certainty import entropy
+from benchmark.thresholds.decide import ThresholdPolicy
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark import checks, geometric
-from benchmark.certainty import SIGNALS
-from benchmark.evidence import Evidence
-from benchmark.families import by_measure
-from benchmark.per_exit import PerExit, point_given
+from benchmark import checks
+from benchmark.thresholds import geometric
+from benchmark.thresholds.certainty import SIGNALS
+from benchmark.thresholds.evidence import Evidence
+from benchmark.thresholds.families import by_measure
+from benchmark.thresholds.per_exit import PerExit, point_given
 from benchmark.types import Trace
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.decide import ThresholdPolicy
+from benchmark.thresholds.decide import ThresholdPolicy
 
 
 @dataclass(frozen=True)

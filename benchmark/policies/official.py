@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark import geometric
-from benchmark.certainty import SIGNALS
-from benchmark.evidence import Evidence, outcomes
-from benchmark.families import by_measure
-from benchmark.per_exit import PerExit, point_given
+from benchmark.thresholds import geometric
+from benchmark.thresholds.certainty import SIGNALS
+from benchmark.thresholds.evidence import Evidence, outcomes
+from benchmark.thresholds.families import by_measure
+from benchmark.thresholds.per_exit import PerExit, point_given
 from benchmark.types import ExitbenchError, Trace
 
 NOBODY = 1e7  # the released tables say "none leaves here" by thresholds of 1e8

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmark import checks
-from benchmark.evidence import Evidence
-from benchmark.families import at_random, by_draw, by_measure, draws, sweep_costs
-from benchmark.per_exit import PerExit, budget_given
-from benchmark.solver import ESTIMATES
+from benchmark.thresholds.evidence import Evidence
+from benchmark.thresholds.families import at_random, by_draw, by_measure, draws, sweep_costs
+from benchmark.thresholds.per_exit import PerExit, budget_given
+from benchmark.thresholds.solver import ESTIMATES
 from benchmark.types import Trace
 
 

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark import checks, climb, forward
-from benchmark.balls import BALLS
-from benchmark.climb import Climb
+from benchmark import checks
+from benchmark.attack import climb, forward
+from benchmark.attack.balls import BALLS
+from benchmark.attack.climb import Climb
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from benchmark import beam, candidates, checks, edits, released_search
-from benchmark.beam import Hunt
-from benchmark.party import Party
+from benchmark import checks
+from benchmark.attack import beam, candidates, edits, released_search
+from benchmark.attack.beam import Hunt
+from benchmark.attack.party import Party
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from filelock import AcquireReturnProxy, FileLock
 
-from benchmark import attack_cache, checks, decide, meaning
+from benchmark import checks
+from benchmark.attack import attack_cache, meaning
 from benchmark.cache import cache_dir
 from benchmark.progress import track
+from benchmark.thresholds import decide
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark import assets
-from benchmark.assets import Asset
 from benchmark.data import images
+from benchmark.sources import assets
+from benchmark.sources.assets import Asset
 from benchmark.types import ExitbenchError
 
 GENERATOR = np.random.default_rng(0)

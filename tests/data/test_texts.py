@@ -12,10 +12,10 @@ import pytest
 import torch
 from attack_doubles import reader
 
-from benchmark import assets
-from benchmark.assets import Asset
 from benchmark.compose import build, compose
 from benchmark.data import texts
+from benchmark.sources import assets
+from benchmark.sources.assets import Asset
 from benchmark.trace import full_depth
 from benchmark.types import Dataset, ExitbenchError
 

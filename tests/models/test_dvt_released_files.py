@@ -9,10 +9,10 @@ import pytest
 import torch
 from test_dvt_official import OWN, synthetic
 
+from benchmark.backbones.released_dvt import ARCHITECTURES, architecture, read_released, renamed
 from benchmark.compose import build, compose
 from benchmark.files import sha256_file
 from benchmark.models import dvt
-from benchmark.released_dvt import ARCHITECTURES, architecture, read_released, renamed
 from benchmark.types import Batch, ExitbenchError
 
 FACTS = {

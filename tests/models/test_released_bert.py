@@ -13,11 +13,11 @@ from released_checkpoints import CLASSES, LAYOUTS, by_hand, folder_of, release
 from small_encoders import CONFIGS, backbone, tokenizer
 from torch import Tensor
 
+from benchmark.backbones.released_bert import layout
+from benchmark.backbones.weights_io import save_weights
 from benchmark.models.multi_exit_bert import build
-from benchmark.released_bert import layout
 from benchmark.trace import full_depth
 from benchmark.types import ExitbenchError
-from benchmark.weights_io import save_weights
 
 
 def load(kind: str, checkpoint: Path | str, **changed: Any) -> Any:

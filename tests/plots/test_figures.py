@@ -9,7 +9,7 @@ import pytest
 from make_records import make_failed, make_record, make_sweep
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from benchmark import leaderboard, record
+from benchmark.records import leaderboard, record
 from benchmark.types import ExitbenchError
 from plots import style
 from plots.all import FIGURES, draw_all, draw_frame

@@ -5,10 +5,10 @@ import torch
 from separable import sentences, student
 
 from benchmark import macs
-from benchmark.decide import live, trace_depths, trace_signals
 from benchmark.execute import run_early, run_full
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
+from benchmark.thresholds.decide import live, trace_depths, trace_signals
 from benchmark.trace import trace
 
 MODEL = student(learn_to_exit=True)

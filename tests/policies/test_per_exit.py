@@ -6,15 +6,15 @@ import pytest
 import torch
 from small_models import FAMILIES
 
-from benchmark import families
-from benchmark.decide import live, replay, signals
-from benchmark.evidence import outcomes
 from benchmark.macs import cost, table
-from benchmark.operating_point import family, settle
 from benchmark.policies.budget import Budget, build
 from benchmark.policies.geometric import Geometric
 from benchmark.policies.official import Official
 from benchmark.policies.random import Random
+from benchmark.thresholds import families
+from benchmark.thresholds.decide import live, replay, signals
+from benchmark.thresholds.evidence import outcomes
+from benchmark.thresholds.operating_point import family, settle
 from benchmark.trace import trace
 from benchmark.types import ExitbenchError, Trace
 

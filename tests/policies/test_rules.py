@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_exits import CLASSES, EXITS
 
-from benchmark import operating_point
 from benchmark.compose import build
-from benchmark.decide import live, replay, signals
 from benchmark.execute import run_early
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.entropy import Entropy
@@ -25,6 +23,8 @@ from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
+from benchmark.thresholds import operating_point
+from benchmark.thresholds.decide import live, replay, signals
 from benchmark.types import ExitbenchError, NotApplicable, Trace
 
 CONF = Path(__file__).parents[2] / "conf" / "policy"

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from benchmark import decide, forward, objectives
-from benchmark.balls import Linf, limits
+from benchmark import objectives
+from benchmark.attack import forward
+from benchmark.attack.balls import Linf, limits
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.patience import Patience
 from benchmark.searches.pixels import PixelSearch
+from benchmark.thresholds import decide
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, ImageSample, Objective, Perturbed, Policy
 
 MODEL, POLICY = Pictures(), Confidence(0.6)

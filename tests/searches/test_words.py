@@ -12,12 +12,14 @@ from attack_doubles import TEXTS, halfway, reader, sentences, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import candidates, decide, edits, forward, objectives, vocabulary
-from benchmark.beam import Hunt, Version
+from benchmark import objectives
+from benchmark.attack import candidates, edits, forward, vocabulary
+from benchmark.attack.beam import Hunt, Version
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
 from benchmark.searches.words import WordSearch
+from benchmark.thresholds import decide
 from benchmark.types import ExitbenchError, Perturbed, Policy, TextSample
 
 MODEL = reader()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from make_records import make_record
 
-from benchmark import leaderboard
-from benchmark.record import record_id
+from benchmark.records import leaderboard
+from benchmark.records.record import record_id
 from benchmark.tables import dvt, dvt_reuse
 
 

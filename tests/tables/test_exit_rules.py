@@ -3,7 +3,7 @@
 import pandas as pd
 from make_records import make_record
 
-from benchmark import derived, leaderboard
+from benchmark.records import derived, leaderboard
 from benchmark.tables import exit_rules
 
 

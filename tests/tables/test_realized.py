@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from make_records import make_record
 
-from benchmark.leaderboard import frame
+from benchmark.records.leaderboard import frame
 from benchmark.tables import realized
 
 

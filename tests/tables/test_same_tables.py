@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 from make_records import make_record
 
-from benchmark import leaderboard
+from benchmark.records import leaderboard
 from benchmark.tables import same_attacks, same_budgets
 
 

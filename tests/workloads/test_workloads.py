@@ -18,7 +18,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
-from benchmark import attack_cache, identity, meaning, objectives
+from benchmark import identity, objectives
+from benchmark.attack import attack_cache, meaning
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.never import Never
@@ -214,9 +215,9 @@ def test_random_differs_from_same_only_in_how_it_chooses():
 
 def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
     """Every module that a search or the workload imports from the suite is in the hash, or cannot change an attack."""
-    package = Path(attack_cache.__file__).parent
-    harmless = {"attack_cache", "cache", "checks", "progress", "types"}  # keep, report, check, declare
-    harmless |= {"assets"}  # fetches the sentence encoder by its hash
+    package = Path(attack_cache.__file__).parents[1]
+    harmless = {"attack/attack_cache", "cache", "checks", "progress", "types"}  # keep, report, check, declare
+    harmless |= {"sources/assets"}  # fetches the sentence encoder by its hash
     todo, seen = {"workloads/adversarial", "searches/words", "searches/pixels", "objectives"}, set()
     while todo:
         name = todo.pop()
@@ -224,8 +225,9 @@ def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
         tree = ast.parse((package / f"{name}.py").read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmark"):
-                inner = node.module.partition("benchmark.")[2]
-                todo |= {inner} if inner else {alias.name for alias in node.names}
+                inner = (node.module or "").partition("benchmark.")[2].replace(".", "/")
+                room = package / inner
+                todo |= {f"{inner}/{alias.name}".lstrip("/") for alias in node.names} if room.is_dir() else {inner}
         todo -= seen | harmless
     assert seen == set(attack_cache.MADE_BY)
     bare = attack_cache._bare

@@ -1,0 +1,1 @@
+"""Networks that come from elsewhere, and weights in and out: transformers, timm, and the authors' releases."""

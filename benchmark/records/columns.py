@@ -1,0 +1,166 @@
+"""The leaderboard's columns: what one record, with its clean twin where there is one, says under each name.
+
+Gains lost compare an attacked record with its clean twin: the record of the same model, weights, dataset,
+samples, policy, threshold, hardware, machine, scenario and seeds, under the workload `clean`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from benchmark import metrics
+from benchmark.records.schema import Record
+
+# name -> kind of column, in the order of the CSV. "lists" are counts, "object" columns are not in the CSV.
+COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("model", "dataset", "workload", "policy"), "text"),
+    "threshold": "number",
+    **dict.fromkeys(("hardware", "scenario"), "text"),
+    "n": "count",
+    **dict.fromkeys(("accuracy", "accuracy_full", "gmacs_mean", "gmacs_full"), "number"),
+    **dict.fromkeys(("mac_speedup", "mean_exit_depth"), "number"),
+    "exit_histogram": "lists",
+    **dict.fromkeys(("latency_ms_p50", "latency_ms_p90", "speedup", "speedup_lo", "speedup_hi"), "number"),
+    **dict.fromkeys(("realized", "gain_lost", "queries_mean"), "number"),
+    **dict.fromkeys(("status", "fingerprint", "record_id"), "text"),
+    "rank": "count",
+    "num_exits": "count",
+    **dict.fromkeys(("accuracy_stderr", "accuracy_full_stderr", "mac_saving", "layer_speedup"), "number"),
+    **dict.fromkeys(("efficacy", "latency_ms_p99", "full_ms_p50", "canary"), "number"),
+    **dict.fromkeys(("gain_lost_layers", "gain_lost_macs", "gain_lost_latency"), "number"),
+    **dict.fromkeys(("accuracy_diff", "gmacs_diff", "mean_exit_depth_diff", "speedup_diff"), "number"),
+    **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
+    **dict.fromkeys(("score", "score_full"), "number"),
+    "batch": "count",
+    **dict.fromkeys(("samples_per_s", "full_samples_per_s", "padding_share", "gmacs_executed"), "number"),
+    **dict.fromkeys(("exits_changed", "accuracy_shift", "depth_shift", "compile_s"), "number"),
+    **dict.fromkeys(("weight_bytes", "peak_rss_bytes", "peak_device_bytes"), "count"),
+    **dict.fromkeys(("energy_j", "energy_full_j"), "number"),
+    "energy_source": "text",
+    **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
+    **dict.fromkeys(("exits", "curve", "results", "config", "examples", "attack"), "object"),
+}
+OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
+CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
+# Numbers differ across these for reasons that are not the model's or the policy's: rows are ranked within one.
+COMPARABLE = ["dataset", "split", "n", "workload", "hardware", "scenario", "batch", "fingerprint"]
+_CLOCKED = ("batch", "samples_per_s", "full_samples_per_s", "padding_share", "gmacs_executed", "compile_s")
+_METERED = ("weight_bytes", "peak_rss_bytes", "peak_device_bytes", "energy_j", "energy_full_j", "energy_source")
+
+Row = dict[str, Any]
+
+
+def row(record: Record) -> Row:
+    """What a record says by itself: every column but the rank and those that need a twin."""
+    results, latency, attack = record.results, record.latency, record.attack
+    accuracy, accuracy_full = results.get("accuracy", {}), results.get("accuracy_full", {})
+    # Records older than scores were all of tasks that are scored by accuracy; failed ones have none.
+    score = results.get("score", {"metric": "accuracy" if results else None, "value": accuracy.get("value")})
+    said = {
+        **{name: record.choices[name] for name in ("model", "dataset", "workload", "policy", "hardware", "scenario")},
+        **{name: record.data.get(name) for name in ("n", "split")},
+        **{name: results.get(name) for name in ("gmacs_mean", "gmacs_full", "mac_speedup", "mean_exit_depth")},
+        **{name: latency.get(name) for name in ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "full_ms_p50")},
+        **{name: latency.get(name) for name in ("speedup", "speedup_lo", "speedup_hi", "canary")},
+        **{name: attack.get(name) for name in ("queries_mean", "changed_mean", "seconds_mean", "share_full_depth")},
+        **{name: getattr(record, name) for name in ("status", "record_id", "created", *OBJECTS)},
+        **{name: latency.get(name) for name in (*_CLOCKED, *_METERED)},
+        **_shift(results.get("precision_shift", {})),
+        "threshold": record.operating_point.get("threshold"),
+        "accuracy": accuracy.get("value"),
+        "accuracy_stderr": accuracy.get("stderr"),
+        "accuracy_full": accuracy_full.get("value"),
+        "accuracy_full_stderr": accuracy_full.get("stderr"),
+        "metric": score["metric"],
+        "score": score["value"],
+        "score_full": results.get("score_full", accuracy_full.get("value")),
+        "exit_histogram": results.get("exit_histogram"),
+        "mac_speedup_timed": results.get("mac_speedup_timed", results.get("mac_speedup")),
+        "fingerprint": record.machine["id"],
+        "reasons": "; ".join(record.reasons),
+    }
+    return said | (_derived(said) if results else {})
+
+
+def _shift(shift: dict[str, Any]) -> Row:
+    """How far a profile's arithmetic moved answers and exits from float32."""
+    names = {"exits_changed": "exits_changed", "accuracy_shift": "accuracy_diff", "depth_shift": "mean_exit_depth_diff"}
+    return {column: shift.get(name) for column, name in names.items()}
+
+
+def _derived(said: Row) -> Row:
+    """Columns that are arithmetic on a record's own figures."""
+    histogram, costs = said["exit_histogram"], [place["gmacs"] for place in said["exits"]]
+    return {
+        "num_exits": len(histogram),
+        "mac_saving": 1 - said["gmacs_mean"] / said["gmacs_full"],
+        "layer_speedup": metrics.layer_speedup(said["mean_exit_depth"], len(histogram)),
+        "efficacy": metrics.efficacy(histogram, costs) if said["n"] else None,
+        "realized": said["speedup"] / said["mac_speedup_timed"] if said["speedup"] is not None else None,
+    }
+
+
+def against(clean: Row, attacked: Row) -> Row:
+    """Columns that compare an attacked row with its clean twin's.
+
+    gain_lost_latency is given only where both clocks held and the clean gain is sure: its interval lies above 1.
+    """
+    compared: Row = {
+        "twin_id": clean["record_id"],
+        "gain_lost": metrics.gain_lost(clean["layer_speedup"], attacked["layer_speedup"]),
+        "gain_lost_layers": metrics.gain_lost_layers(
+            clean["mean_exit_depth"], attacked["mean_exit_depth"], clean["num_exits"]
+        ),
+        "gain_lost_macs": metrics.gain_lost(clean["mac_speedup"], attacked["mac_speedup"]),
+        "accuracy_diff": attacked["accuracy"] - clean["accuracy"],
+        "gmacs_diff": attacked["gmacs_mean"] - clean["gmacs_mean"],
+        "mean_exit_depth_diff": attacked["mean_exit_depth"] - clean["mean_exit_depth"],
+    }
+    before, after = clean["speedup"], attacked["speedup"]
+    if before is not None and after is not None and clean["status"] == attacked["status"] == "ok":
+        compared["speedup_diff"] = after - before
+        compared["gain_lost_latency"] = metrics.gain_lost(before, after) if clean["speedup_lo"] > 1 else None
+    return compared
+
+
+def _twin_key(record: Record) -> tuple[Any, ...]:
+    """What an attacked record and its clean twin have in common."""
+    seeds = {name: seed for name, seed in record.seeds.items() if name != "attack"}
+    return (
+        *(record.choices[name] for name in ("model", "dataset", "policy", "hardware", "scenario")),
+        *(record.data.get(name) for name in ("n", "split", "limit")),
+        *(record.provenance.get(name) for name in ("weights_sha256", "dataset_fingerprint")),
+        record.operating_point.get("threshold"),
+        record.latency.get("batch"),
+        json.dumps(record.operating_point.get("thresholds")),
+        record.machine["id"],
+        json.dumps(seeds, sort_keys=True),
+    )
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """One row per record, sorted; gains lost are filled where a clean twin is among the records.
+
+    Of several clean twins an `ok` one counts before an `unreliable` one, then the latest.
+    """
+    pairs = [(record, row(record)) for record in records]
+    twins: dict[tuple[Any, ...], Row] = {}
+    for record, said in sorted(pairs, key=lambda pair: (pair[0].status == "ok", pair[0].created, pair[0].record_id)):
+        if record.status != "failed" and record.choices["workload"] == "clean":
+            twins[_twin_key(record)] = said
+    for record, said in pairs:
+        if record.status != "failed" and record.choices["workload"] != "clean":
+            clean = twins.get(_twin_key(record))
+            said.update(against(clean, said) if clean else {})
+    return sorted((said for _, said in pairs), key=_place)
+
+
+def _place(said: Row) -> tuple[Any, ...]:
+    threshold = said["threshold"]
+    return (
+        *(said["model"], said["dataset"], said["workload"] != "clean", said["workload"], said["policy"]),
+        *(threshold is None, threshold or 0.0, said["hardware"], said["scenario"]),
+        *(said["fingerprint"], said["record_id"]),
+    )

@@ -1,0 +1,92 @@
+"""A training recipe: one stage, or several in turn, as plain settings. The trainer that follows it: `trainer`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmark.training.losses import EachLoss, JointLoss, exit_losses
+from benchmark.types import ExitbenchError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: one pass over `epochs` of the train split; the last state is kept, nothing is selected.
+
+    loss: per-exit mean losses (E,) -> scalar, one of `training.losses`; or several that take turns, step by step.
+    each: what each exit's own loss is, (answers E × (b, C), labels (b,), smoothing) -> E scalars; cross-entropy.
+    smoothing: of the labels. shift: largest random shift of an image in pixels; flip: mirror half of them.
+    Texts ignore both.
+    by_length: batches of samples of about the same length, so that texts carry little padding.
+    only: regular expressions; parameters whose name none of them finds stay as they are. Empty: all are trained.
+    keep_last_exit: leave all that the last exit's answer depends on as it is, so that only other exits' heads change.
+    equilibrium: divide each parameter's gradient by the number of exits that depend on it; see `reach.equilibrium`.
+    certainty: weight of the learned certainty's loss, which joins each exit's own in models that have one
+    (`extra_columns`).
+    project: "" or whose gradient loses what opposes the other's on shared parameters: "last" or "early" exits'; see
+    `reach.projected`.
+    """
+
+    loss: JointLoss | Sequence[JointLoss]
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float = 0.05
+    smoothing: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    seed: int = 0
+    each: EachLoss = exit_losses
+    by_length: bool = False
+    only: Sequence[str] = ()
+    keep_last_exit: bool = False
+    equilibrium: bool = False
+    certainty: float = 1.0
+    project: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ExitbenchError(f"recipe.{name}: expected a number above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.warmup < 1:
+            raise ExitbenchError(f"recipe.warmup: expected a share of the steps in [0, 1), got {self.warmup!r}")
+        if self.project not in ("", "last", "early"):
+            raise ExitbenchError(f"recipe.project: expected '', 'last' or 'early', got {self.project!r}")
+        if not self.turns:
+            raise ExitbenchError("recipe.loss: expected one loss or a list of them, got an empty list")
+        if isinstance(self.only, str):
+            raise ExitbenchError(f"recipe.only: expected a list of regular expressions, got {self.only!r}")
+        for pattern in self.only:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ExitbenchError(f"recipe.only: expected regular expressions, got {pattern!r} ({error})") from error
+
+    @property
+    def turns(self) -> Sequence[JointLoss]:
+        """The losses that take turns: step t has `turns[t % len(turns)]`, t from 0."""
+        return [self.loss] if callable(self.loss) else self.loss
+
+    @property
+    def stages(self) -> Mapping[str, Recipe]:
+        """Itself, under no name."""
+        return {"": self}
+
+
+class Stages:
+    """Recipes in turn, each from where the one before it ended; a finished stage is never trained again.
+
+    Args:
+        seed: of the model's first weights; each stage has its own for its batches.
+        stages: by name, in order.
+
+    Raises:
+        ExitbenchError: no stages, or one that is no recipe.
+    """
+
+    def __init__(self, seed: int = 0, **stages: Recipe) -> None:
+        if not stages or not all(isinstance(stage, Recipe) for stage in stages.values()):
+            raise ExitbenchError(f"recipe: expected stages that are each a recipe, got {stages}")
+        self.seed, self.stages = seed, stages
