@@ -107,7 +107,7 @@ def run(
         },
         operating_point=point.section(),
         exits=_exits(test, macs, dataset.metric),
-        results=_results(test, macs, depth, dataset.metric)
+        results=replayed(test, macs, depth, dataset.metric)
         | {"rule_ops": _rule_ops(policy, depth, model)}
         | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
         | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
@@ -196,7 +196,8 @@ def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _results(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> dict[str, Any]:
+def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> dict[str, Any]:
+    """What a record's results say of a trace, cumulative macs (N, E) and exit depths (N,), nothing timed."""
     rows, labels = torch.arange(len(depth)), test.labels.numpy()
     answers, full_answers = test.logits[rows, depth - 1].argmax(-1).numpy(), test.logits[:, -1].argmax(-1).numpy()
     spent, full = macs[rows, depth - 1].numpy(), macs[:, -1].numpy()

@@ -10,8 +10,10 @@ from typing import Any
 from benchmark.types import Dataset, ExitbenchError, Hardware, Source
 
 
-def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
+def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware, config_dir: str | None = None) -> Any:
     """The workload with the source that its `source_model`, `source_policy` and `source_threshold` name.
+
+    config_dir: a folder of one's own choices; None for the one that `exitbench run` was given.
 
     A workload that names none comes back as it is. What is not named is what `cfg` measures. The threshold `auto` is
     chosen for the source, on the calibration split, at its policy's max_drop.
@@ -27,10 +29,10 @@ def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware) -> Any:
     from benchmark.compose import build
     from benchmark.train import check_fit
 
-    rule = _choice("policy", named[1], cfg)
+    rule = _choice("policy", named[1], cfg, config_dir)
     if workload.source_threshold != "auto":
         rule["threshold"] = workload.source_threshold
-    model = build(_choice("model", named[0], cfg))
+    model = build(_choice("model", named[0], cfg, config_dir))
     check_fit(model, dataset)
     model = model.to(hardware.device, torch.float32).eval()
     return replace(workload, source=Source(model, settled(rule, model, dataset, hardware)))
@@ -65,7 +67,7 @@ def weights(cfg: Any) -> str | None:
     return sha256_file(checkpoint_file(checkpoint)) if checkpoint else None
 
 
-def _choice(group: str, name: str | None, cfg: Any) -> dict[str, Any]:
+def _choice(group: str, name: str | None, cfg: Any, config_dir: str | None = None) -> dict[str, Any]:
     """The plain configuration of a choice by name, or the one in `cfg` where no name is given."""
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
@@ -77,7 +79,7 @@ def _choice(group: str, name: str | None, cfg: Any) -> dict[str, Any]:
         return dict(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)  # type: ignore[arg-type]
     running = GlobalHydra.instance().hydra
     try:
-        composed = compose("config", [f"{group}={name}"], _own_choices())
+        composed = compose("config", [f"{group}={name}"], _own_choices() if config_dir is None else config_dir)
     except ExitbenchError as error:
         raise ExitbenchError(f"workload.source_{group}: {error}") from error
     finally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
-import json
 import os
 import sys
 import traceback
@@ -137,44 +135,19 @@ def _local_folders(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _measure(cfg: Any, identity: dict[str, Any]) -> Any:
-    from omegaconf import OmegaConf
+    from benchmark.combination import Combination
 
-    from benchmark.compose import build
-    from benchmark.quiet import quiet_libraries
-
-    hardware = build(cfg.hardware)  # refuses what is not there before anything is loaded
-    quiet_libraries()
+    chosen = Combination(cfg)
+    hardware = chosen.hardware  # refuses what is not there before anything is loaded
     import torch
 
-    from benchmark import transfer
-    from benchmark.clock.timing import Limits
-    from benchmark.run import Settings, run
-    from benchmark.train import check_fit
+    from benchmark.run import run
 
-    rule: Any = OmegaConf.to_container(cfg.policy)
-    threshold, max_drop = rule.pop("threshold"), rule.pop("max_drop")
-    choose = threshold == "auto"
-    policy = build(rule, threshold=0 if choose else threshold)
-    limits = Limits(time_limit_s=cfg.timing.time_limit_s)
-    settings = Settings(choose, max_drop, cfg.limit, cfg.seed, cfg.batch_size, cfg.timing.samples, str(cfg.scenario),
-                        cfg.offline.batch, cfg.offline.refill)  # fmt: skip
     torch.manual_seed(cfg.seed)
-    workload = build(cfg.workload)
-    dataset = _dataset(json.dumps(OmegaConf.to_container(cfg.dataset)))
-    torch.manual_seed(cfg.seed)  # again, because the worker builds the model and nothing else
-    model = build(cfg.model)
-    check_fit(model, dataset)
-    workload = transfer.bring(workload, cfg, dataset, hardware)
-    alone: Any = OmegaConf.to_container(cfg.model, resolve=True) if cfg.timing.worker else None
-    return run(model, dataset, workload, policy, hardware, settings, limits, model_config=alone, **identity)
-
-
-@functools.lru_cache(maxsize=4)
-def _dataset(config: str) -> Any:
-    """Datasets never change, so a sweep decodes each once."""
-    from benchmark.compose import build
-
-    return build(json.loads(config))
+    rule, settings, limits = chosen.rule, chosen.settings, chosen.limits
+    dataset, model, workload = chosen.dataset, chosen.model, chosen.workload
+    alone = chosen.model_config if cfg.timing.worker else None
+    return run(model, dataset, workload, rule, hardware, settings, limits, model_config=alone, **identity)
 
 
 def _failed(identity: dict[str, Any], error: Exception) -> Any:

@@ -1,0 +1,252 @@
+"""The suite from Python, for notebooks: load, trace, decide, measure, and records as a table.
+
+    from benchmark import api
+
+    chosen = api.load("model=minilm_exits", "workload=same", "limit=100")
+    trace = api.trace(chosen.model, chosen.samples)
+    depths = api.decide(chosen.policy, trace)
+    latency = api.measure(chosen.model, chosen.policy, chosen.samples, hardware="cpu_1t")
+    frame = api.records("results/demo/records")
+
+The words that `load` takes are those of `exitbench run`, and so are the figures. Importing this module loads nothing
+heavy. Every mistake is an `ExitbenchError` of one line; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.types import ExitbenchError, Hardware, Latency, Perturbed, Policy, Sample, Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+__all__ = ["Chosen", "ExitbenchError", "costs", "decide", "load", "measure", "records", "results", "trace"]
+
+
+class Chosen:
+    """What some overrides choose. Each property is built when first asked for, and then kept.
+
+    overrides: as on the command line, such as "model=dvt_fashion" or "policy.threshold=0.9".
+    """
+
+    def __init__(self, overrides: Sequence[str], config_dir: str = "") -> None:
+        from benchmark.combination import Combination
+        from benchmark.compose import compose
+
+        self.overrides, self._config_dir = tuple(overrides), config_dir
+        self._parts = Combination(compose("config", self.overrides, config_dir), config_dir)
+
+    def __repr__(self) -> str:
+        return f"Chosen({', '.join(map(repr, self.overrides))})"
+
+    @property
+    def model(self) -> Any:
+        """The model, an `EarlyExitModel`, on the profile's device and ready to run."""
+        return self._parts.model.to(self.hardware.device).eval()
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """What the model was made of; `measure` builds it again from this in a process of its own."""
+        return self._parts.model_config
+
+    @property
+    def dataset(self) -> Any:
+        """The `Dataset`: train, calibration and test."""
+        return self._parts.dataset
+
+    @property
+    def hardware(self) -> Hardware:
+        """The profile, checked against this machine."""
+        return self._parts.hardware
+
+    @cached_property
+    def clean_samples(self) -> Sequence[Sample]:
+        """The test samples: `limit` of them, chosen by `seed`."""
+        from benchmark.run import take
+
+        return take(self.dataset.test, self._parts.settings.limit, self._parts.settings.seed)
+
+    @cached_property
+    def perturbed(self) -> Perturbed:
+        """What the workload makes of `clean_samples`, with its facts; an attack is made once and then cached."""
+        from benchmark.hardware import applied
+
+        with applied(self.hardware):
+            return self._parts.workload.apply(self.model, self.policy, self.clean_samples)
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The samples to measure: `clean_samples` under the workload."""
+        return self.perturbed.samples
+
+    @property
+    def policy(self) -> Any:
+        """The exit rule at its operating point; another threshold of it is `policy.at(0.9)`."""
+        return self._settled[0]
+
+    @property
+    def operating_point(self) -> dict[str, Any]:
+        """The threshold and how it was chosen, as a record holds it."""
+        return self._settled[1].section()
+
+    def rule(self, *overrides: str) -> Any:
+        """Another exit rule at its operating point on the same model, for example `rule("policy=patience")`.
+
+        Raises:
+            ExitbenchError: a rule or a setting that is not there; one that this model cannot give what it reads.
+        """
+        other = Chosen([*self.overrides, *overrides], self._config_dir)
+        if other.model_config != self.model_config:
+            raise ExitbenchError(f"rule: expected overrides of the policy alone, got {' '.join(overrides)}")
+        return self._settle(other)[0]
+
+    @cached_property
+    def _settled(self) -> tuple[Any, Any]:
+        return self._settle(self)
+
+    def _settle(self, other: Chosen) -> tuple[Any, Any]:
+        from benchmark.hardware import applied
+        from benchmark.thresholds import operating_point
+
+        settings = other._parts.settings
+        with applied(self.hardware):
+            return operating_point.settle(
+                other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop
+            )
+
+    @cached_property
+    def _calibration(self) -> tuple[Trace, Tensor]:
+        """The calibration split's trace, cached on disk as `exitbench run` caches it, and its cumulative MACs."""
+        from benchmark.hardware import applied
+        from benchmark.trace_cache import traced
+
+        with applied(self.hardware):
+            seen = traced(self.model, self.dataset.calibration, self._parts.settings.batch_size,
+                          self.hardware.device, "float32", "trace calibration")  # fmt: skip
+            return seen, costs(self.model, seen)
+
+
+def load(*overrides: str, config_dir: str = "") -> Chosen:
+    """The combination that `exitbench run` would measure under these overrides, composed now and built when needed.
+
+    config_dir: a folder with your own choices, as `exitbench run --config-dir`.
+
+    Raises:
+        ExitbenchError: a choice or a key that is not there, with those that are.
+    """
+    return Chosen(overrides, config_dir)
+
+
+def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool = False) -> Trace:
+    """All exits' logits (N, E, C) of `samples`, in float32 on the model's own device; with a progress bar.
+
+    cache: keep the trace on disk and take it from there next time, as `exitbench run` does. The key is the weights,
+    the inputs and what the model says about itself: leave it off while you edit a model's code.
+
+    Raises:
+        ExitbenchError: exits that are not what the model says; no samples; a model without weights to cache by.
+    """
+    from benchmark import trace as tracing
+    from benchmark.attack.forward import place_of
+    from benchmark.trace_cache import traced
+
+    if not len(samples):
+        raise ExitbenchError("trace: expected at least one sample, got none")
+    device = str(place_of(model)[0])
+    if cache:
+        return traced(model, samples, batch_size, device, "float32", "trace")
+    return tracing.trace(model, samples, batch_size, device)
+
+
+def decide(policy: Policy, trace: Trace) -> Tensor:
+    """Exit depths (N,) in 1 … E that a rule gives on a trace: a replay, exact and nearly free.
+
+    Raises:
+        ExitbenchError: the rule reads what the trace does not hold.
+    """
+    from benchmark.thresholds.decide import trace_depths
+
+    return trace_depths(policy, trace)
+
+
+def costs(model: Any, trace: Trace) -> Tensor:
+    """Cumulative MACs (N, E) of every sample at every exit, counted at batch 1 and held against the closed form."""
+    from benchmark import macs
+
+    return macs.table(macs.cost(model, trace.lengths.tolist()), trace.lengths)
+
+
+def results(model: Any, trace: Trace, depths: Tensor, metric: str = "accuracy") -> dict[str, Any]:
+    """What a record's section `results` says of samples that leave at `depths` (N,): accuracy, MACs, histogram.
+
+    metric: the task's own beside accuracy, as `dataset.metric` names it.
+    """
+    from benchmark.run import replayed
+
+    return replayed(trace, costs(model, trace), depths, metric)
+
+
+def measure(
+    model: Any,
+    policy: Policy,
+    samples: Sequence[Any],
+    hardware: str | Hardware = "cpu_1t",
+    *,
+    scenario: str = "single_stream",
+    batch: int = 32,
+    refill: bool = True,
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+) -> Latency:
+    """Early exit on the stopwatch beside full depth, paired and interleaved, until the ratio is sure or time is up.
+
+    model: a model, which is timed in this process, or a configuration such as `chosen.model_config`, which a process
+    of its own builds and times, as `exitbench run` does. hardware: a choice of conf/hardware, or a `Hardware`.
+    batch, refill: of the scenario `offline`. A result whose `unreliable` is not empty says why not to trust it.
+
+    Raises:
+        ExitbenchError: a profile that this machine lacks; no samples, or fewer than a batch; a rule that needs labels.
+    """
+    from benchmark.clock.timed import Task, timed
+    from benchmark.clock.timing import Limits
+    from benchmark.clock.worker import timed_alone
+    from benchmark.hardware import applied
+
+    if not len(samples):
+        raise ExitbenchError("measure: expected at least one sample, got none")
+    profile = _profile(hardware)
+    limits = Limits(time_limit_s=time_limit_s)
+    task = Task(policy, samples, profile, limits, seed, scenario, batch, refill)
+    if isinstance(model, Mapping):
+        return timed_alone(dict(model), task)
+    with applied(profile):
+        return timed(model, task)
+
+
+def _profile(hardware: str | Hardware) -> Hardware:
+    from benchmark.compose import build, compose
+
+    return hardware if isinstance(hardware, Hardware) else build(compose("config", [f"hardware={hardware}"]).hardware)
+
+
+def records(*folders: str | Path, where: str = "") -> pd.DataFrame:
+    """The records of some folders as the leaderboard's table, one row each; without torch.
+
+    where: keep rows, for example "model == 'dvt_fashion' and n > 100". A file that is no sound record is left out,
+    with a warning that names it. The last columns (`exits`, `curve`, `results`, …) hold whole sections of the record.
+
+    Raises:
+        ExitbenchError: a folder that is not there; a condition that cannot be read.
+    """
+    from benchmark.records import leaderboard, record
+
+    found, problems = record.read_all([Path(folder) for folder in folders or ("results/records",)])
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    return leaderboard.where(leaderboard.frame(found), where)
