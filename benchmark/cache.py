@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from benchmark.files import sha256_file
-from benchmark.types import ExitbenchError
+from benchmark.types import Unwritable
 
 MANIFEST = "manifest.json"
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def entry(name: str, build: Callable[[Path], None]) -> Path:
     """The cache folder `name`, with what `build(folder)` writes into an empty folder when there is none yet.
 
     One process builds, the others wait. A folder whose files no longer match their manifest is built again.
-    A filled cache may be read-only. Errors: whatever `build` raises, and ExitbenchError where nothing can be written.
+    A filled cache may be read-only. Errors: whatever `build` raises, and Unwritable where nothing can be written.
     """
     folder = cache_dir() / name
     if _intact(folder):
@@ -41,7 +41,7 @@ def entry(name: str, build: Callable[[Path], None]) -> Path:
             if not _intact(folder):
                 _rebuild(folder, build)
     except OSError as error:
-        raise ExitbenchError(
+        raise Unwritable(
             f"cannot write the cache {folder}: {error}; set EXITBENCH_CACHE to a writable folder with enough space"
         ) from error
     return folder

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.types import ExitbenchError
+from benchmark.types import Unwritable
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not."""
+    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.
+
+    Raises:
+        Unwritable: the folder cannot be made or written, or the disk is full.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     except OSError as error:
-        raise ExitbenchError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+        hint = "is the disk full?" if no_space(error) else "choose a writable folder"
+        raise Unwritable(f"cannot write {path}: {error.strerror}; {hint}") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -28,10 +37,27 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
-        raise ExitbenchError(f"cannot write {path}: {error.strerror}; is the disk full?") from error
+    except Exception as error:
+        if isinstance(error, OSError) or no_space(error):
+            said = getattr(error, "strerror", None) or str(error)
+            raise Unwritable(f"cannot write {path}: {said}; is the disk full?") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def no_space(error: BaseException) -> bool:
+    """Whether a write failed for want of space: an OSError that says so, or a library's own words for one."""
+    if isinstance(error, OSError):
+        return error.errno in NO_SPACE
+    told = re.search(r"os error (\d+)", str(error))  # what safetensors makes of it
+    return bool(told) and int(told[1]) in NO_SPACE
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it. Only for the holder of its lock, the one who writes it."""
+    for leftover in path.parent.glob(f".{path.name}.*{path.suffix}"):
+        leftover.unlink(missing_ok=True)
 
 
 def sha256_file(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark import metrics
+from benchmark import metrics, shared_work
 from benchmark.attack import attack_report
 from benchmark.attack.attack_report import Side
 from benchmark.clock import precision
@@ -81,6 +81,8 @@ def run(
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
         policy, point = operating_point.settle(policy, model, clean, clean_macs, settings.choose, settings.max_drop)
         perturbed = workload.apply(model, policy, samples)
+        if perturbed.facts:
+            shared_work.tell("attack", f"attack {workload.name}", len(samples), perturbed.from_cache)
         exact = tracer.exact(perturbed.samples, f"trace {workload.name}")
         test = tracer.as_run(perturbed.samples, f"trace {workload.name}")
         # The same samples unattacked: a look-up where their clean twin was run.

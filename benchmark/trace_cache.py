@@ -1,19 +1,22 @@
-"""Traces on disk: one per weights and inputs, however many rules, thresholds and machines follow."""
+"""Traces on disk: one per weights and inputs, however many rules, thresholds, machines and processes follow."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from filelock import AcquireReturnProxy, FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from benchmark import shared_work
 from benchmark.cache import cache_dir
-from benchmark.files import whole_file
+from benchmark.files import clear_leftovers, whole_file
 from benchmark.identity import content_hash, model_facts, samples_hash
 from benchmark.trace import trace
-from benchmark.types import EarlyExitModel, Trace
+from benchmark.types import EarlyExitModel, Trace, Unwritable
 
 TRACE_VERSION = 1  # raised whenever the same model and inputs would give another trace
 log = logging.getLogger(__name__)
@@ -44,19 +47,46 @@ def traced(
         parts["extra"] = extra
     key = content_hash(parts)
     path = cache_dir() / "traces" / f"{key}.safetensors"
-    if path.exists():
-        try:
-            stored = load_file(path)
-            columns = (stored["logits"], stored["labels"], stored["lengths"])
-            return Trace(*columns, int(stored["truncated"]), stored["extra"] if extra else None)
-        except (SafetensorError, OSError, KeyError) as error:
+    columns = extra > 0
+    if (found := _load(path, columns)) is None:
+        with _alone(path):
+            found = _load(path, columns, warn=False)  # another process may have made it while this one waited
+            if found is None:
+                clear_leftovers(path)
+                made = trace(model, samples, batch_size, device, description)
+                _store(made, path)
+                shared_work.tell("trace", description, len(samples), reused=False)
+                return made
+    shared_work.tell("trace", description, len(samples), reused=True)
+    return found
+
+
+def _load(path: Path, extra: bool, warn: bool = True) -> Trace | None:
+    """The stored trace; None where there is none, or a damaged one (one warning line)."""
+    if not path.exists():
+        return None
+    try:
+        stored = load_file(path)
+        columns = (stored["logits"], stored["labels"], stored["lengths"])
+        return Trace(*columns, int(stored["truncated"]), stored["extra"] if extra else None)
+    except (SafetensorError, OSError, KeyError) as error:
+        if warn:
             log.warning("trace cache %s is damaged (%s) and is built again", path.name, error)
-    made = trace(model, samples, batch_size, device, description)
-    _store(made, path)
-    return made
+        return None
 
 
-def _store(made: Trace, path: Any) -> None:
+def _alone(path: Path) -> AcquireReturnProxy:
+    """Holds an entry, so that of several processes one traces and the others wait for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_suffix(".lock")).acquire()
+    except OSError as error:
+        raise Unwritable(
+            f"cannot write the cache {path.parent}: {error.strerror}; set EXITBENCH_CACHE to a writable folder"
+        ) from error
+
+
+def _store(made: Trace, path: Path) -> None:
     import torch
 
     tensors = {"logits": made.logits, "labels": made.labels, "lengths": made.lengths}

@@ -24,6 +24,10 @@ class NotApplicable(ExitbenchError):
     """
 
 
+class Unwritable(ExitbenchError):
+    """A disk that is full or a folder that cannot be written: no fact about a combination, so a sweep stops at it."""
+
+
 @dataclass(frozen=True)
 class TextSample:
     """One labelled text: a sentence, or a pair of sentences."""
