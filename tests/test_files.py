@@ -2,7 +2,7 @@
 
 import os
 
-from benchmark.commands.run import _local_folders
+from benchmark.sweep.named import local_folders
 from benchmark.files import folder_state
 
 
@@ -20,5 +20,5 @@ def test_a_changed_folder_is_another_folder(tmp_path):
 
 
 def test_only_folders_that_are_there_count(tmp_path):
-    assert _local_folders({"dataset": {"path": "nyu-mll/glue"}, "model": {"backbone": "minilm"}}) == {}
-    assert set(_local_folders({"dataset": {"path": str(tmp_path)}, "model": {}})) == {"dataset.path"}
+    assert local_folders({"dataset": {"path": "nyu-mll/glue"}, "model": {"backbone": "minilm"}}) == {}
+    assert set(local_folders({"dataset": {"path": str(tmp_path)}, "model": {}})) == {"dataset.path"}

@@ -1,0 +1,1 @@
+"""Sweeps that survive: every point claimed, measured in a process of its own, and told of in one line."""

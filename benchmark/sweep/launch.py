@@ -1,0 +1,114 @@
+"""Overrides handed to Hydra and its launcher; what every combination came to handed back, whichever process ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.sweep.outcome import Outcome
+from benchmark.types import ExitbenchError
+
+Task = Callable[[Any], Outcome]
+EXTRAS = {"hydra_plugins.hydra_submitit_launcher": "slurm", "hydra_plugins.exitbench": "ray"}
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A launcher by name and class, the folder of a sweep's logs, and how many jobs it is handed at once."""
+
+    name: str
+    target: str
+    folder: str
+    batch: int | None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether combinations run in other processes than this one."""
+        return not self.target.endswith(".BasicLauncher")
+
+
+class Launch:
+    """The configurations under `conf` (and a folder of one's own) and what Hydra makes of overrides.
+
+    Raises:
+        ExitbenchError: a folder that is not there.
+    """
+
+    def __init__(self, conf: Path, config_dir: str = "") -> None:
+        from hydra import version
+        from hydra._internal.hydra import Hydra
+        from hydra._internal.utils import create_config_search_path
+        from hydra.core.config_search_path import SearchPathQuery
+        from hydra.core.plugins import Plugins
+
+        from benchmark.sweep.ray_launcher import RayLauncher
+
+        version.setbase("1.3")
+        search = create_config_search_path(str(conf))
+        if config_dir:
+            own = Path(config_dir).resolve()
+            if not own.is_dir():
+                raise ExitbenchError(f"--config-dir: expected a folder with your own choices, got {config_dir}")
+            search.prepend(provider="command-line", path=f"file://{own}", anchor=SearchPathQuery(provider="schema"))
+        Plugins.instance().register(RayLauncher)
+        # `hydra.main` is this and parsing, but it drops what the combinations return.
+        self._seen: dict[tuple[str, ...], Any] = {}
+        self._hydra = Hydra.create_main_hydra2("exitbench", search)
+
+    def multirun(self, task: Task, overrides: Sequence[str]) -> list[tuple[Outcome, list[str]]]:
+        """Every combination's outcome, and the overrides that ask for it alone, in order.
+
+        Raises:
+            ExitbenchError: a launcher that is not installed; whatever stops a sweep.
+        """
+        try:
+            batches = self._hydra.multirun("config", task, [*overrides, *self._bounds(overrides)])
+        except RuntimeError as error:
+            raise _missing(error) from error
+        engine = [one for one in overrides if one.lstrip("+~").startswith("hydra")]
+        return [(job.return_value, [*job.overrides, *engine]) for batch in batches for job in batch]
+
+    def single(self, task: Task, overrides: Sequence[str]) -> list[tuple[Outcome, list[str]]]:
+        """The same of one combination."""
+        job = self._hydra.run("config", task, list(overrides))
+        return [(job.return_value, list(overrides))]
+
+    def many(self, overrides: Sequence[str]) -> bool:
+        """Whether the configuration asks for a sweep by itself."""
+        from hydra.types import RunMode
+
+        return self._hydra.get_mode("config", list(overrides)) == RunMode.MULTIRUN
+
+    def launcher(self, overrides: Sequence[str]) -> Launcher:
+        """What a sweep would be carried by."""
+        hydra = self._composed(tuple(overrides)).hydra
+        name = hydra.runtime.choices["hydra/launcher"]
+        return Launcher(name, str(hydra.launcher._target_), str(hydra.sweep.dir), hydra.sweeper.max_batch_size)
+
+    def _composed(self, overrides: tuple[str, ...]) -> Any:
+        from hydra.types import RunMode
+
+        if overrides not in self._seen:
+            self._seen[overrides] = self._hydra.compose_config(
+                "config", list(overrides), RunMode.MULTIRUN, validate_sweep_overrides=False
+            )
+        return self._seen[overrides]
+
+    def _bounds(self, overrides: Sequence[str]) -> list[str]:
+        """submitit starts all local jobs of a batch at once: no more of them than the cores can soon take."""
+        from benchmark.hardware import usable_cores
+
+        launcher = self.launcher(overrides)
+        if not launcher.target.endswith(".LocalLauncher") or launcher.batch is not None:
+            return []
+        return [f"hydra.sweeper.max_batch_size={2 * usable_cores()}"]
+
+
+def _missing(error: RuntimeError) -> ExitbenchError:
+    """What to install, where Hydra does not know a launcher; else the launcher's own complaint."""
+    for module, extra in EXTRAS.items():
+        if "Unknown plugin" in str(error) and module in str(error):
+            return ExitbenchError(f"hydra/launcher: not installed; pip install 'exitbench[{extra}]'")
+    return ExitbenchError(f"hydra/launcher: {' '.join(str(error).split())}")
