@@ -62,11 +62,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
 
 
-def test_the_command_writes_weights_and_card_that_load(tmp_path):
-    words = ["train", "--config-dir", CONF, "model=small_dvt", "recipe.epochs=1", "recipe.batch_size=16", "name=tiny",
-             "runs=runs", "weights=weights"]  # fmt: skip
+@pytest.mark.parametrize("name", ["tiny", "weights/tiny.safetensors"])
+def test_the_command_writes_weights_and_card_that_load(tmp_path, name):
+    """Into the folder of weights under a name, or to the very file that a yaml's checkpoint says."""
+    words = ["train", "--config-dir", CONF, "model=small_dvt", "recipe.epochs=1", "recipe.batch_size=16",
+             f"name={name}", "runs=runs", "weights=weights"]  # fmt: skip
     answer = exitbench(*words, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "runs" / "tiny").is_dir()
     card = (tmp_path / "weights" / "tiny.md").read_text()
     assert "exitbench train model=small_dvt" in card
     model = small_dvt()

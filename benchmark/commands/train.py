@@ -25,11 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     torch.manual_seed(recipe.seed)
     model = build(cfg.model, checkpoint="")
     check_fit(model, dataset)
-    folder = Path(cfg.runs) / cfg.name
+    folder = Path(cfg.runs) / _destination(cfg).stem
     claim(folder, _settings(cfg, dataset))
     stages = train(model, dataset, recipe, folder, cfg.device, cfg.limit)
     _keep(cfg, model, dataset, stages, "exitbench train " + " ".join(arguments.overrides))
     return 0
+
+
+def _destination(cfg: Any) -> Path:
+    """Where the weights go: the file that `model.checkpoint` names, or its packaged name in the folder of weights."""
+    named = Path(cfg.name)
+    return named if named.suffix == ".safetensors" else Path(cfg.weights) / f"{cfg.name}.safetensors"
 
 
 def _settings(cfg: Any, dataset: Any) -> dict[str, Any]:
@@ -47,8 +53,7 @@ def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None
     from benchmark.compose import build
     from benchmark.training.card import recipe_lines, write_card
 
-    folder = Path(cfg.weights)
-    weights = folder / f"{cfg.name}.safetensors"
+    weights = _destination(cfg)
     sha256 = save_weights(model.trainable_state(), weights)
     # What is evaluated is what was written: loaded afresh, low-rank updates merged as users will have them.
     loaded = build(cfg.model, checkpoint=str(weights))
@@ -56,7 +61,7 @@ def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None
     seconds = sum(stage.seconds for stage in stages)
     settings: Any = OmegaConf.to_container(cfg.recipe, resolve=True)
     lines = recipe_lines(settings, stages)
-    write_card(folder / f"{cfg.name}.md", cfg.name, command, dataset, sha256, seconds, cfg.device, {}, exits, lines)
+    write_card(weights.with_suffix(".md"), weights.stem, command, dataset, sha256, seconds, cfg.device, {}, exits, lines)
     for depth, row in enumerate(exits, 1):
         print(f"exit {depth}: calibration {row['calibration']:.4f}, test {row['test']:.4f}, {row['gmacs']:.5f} GMACs")
     print(f"wrote {weights} and its card")
