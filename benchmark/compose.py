@@ -11,8 +11,10 @@ from benchmark.house import house
 from benchmark.types import ExitbenchError
 
 
-def compose(primary: str, overrides: Sequence[str], config_dir: str = "") -> Any:
+def compose(primary: str, overrides: Sequence[str], config_dir: str = "", hydra_too: bool = False) -> Any:
     """The resolved configuration `conf/<primary>.yaml` under overrides such as `model=dvt_fashion`.
+
+    config_dir: a folder of one's own choices. hydra_too: with the node `hydra`, which says what an experiment sweeps.
 
     Raises:
         ExitbenchError: a choice or a key that is not there, with those that are.
@@ -22,14 +24,29 @@ def compose(primary: str, overrides: Sequence[str], config_dir: str = "") -> Any
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
+    if config_dir and not Path(config_dir).is_dir():
+        raise ExitbenchError(f"config-dir: expected a folder laid out as conf/, got {config_dir}, which is not there")
     search = [f"hydra.searchpath=[{Path(config_dir).resolve().as_uri()}]"] if config_dir else []
     GlobalHydra.instance().clear()
+    keep_our_launchers()
     try:
         with initialize_config_dir(str(house() / "conf"), version_base="1.3"):
-            return hydra_compose(primary, [*overrides, *search])
-    except (HydraException, OmegaConfBaseException) as error:
+            return hydra_compose(primary, [*overrides, *search], return_hydra_config=hydra_too)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ExitbenchError(one_line(error)) from error
+
+
+def keep_our_launchers() -> None:
+    """Forget what hydra-submitit-launcher stores under the names of our yamls: Hydra would hold ours against it."""
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # finds the plug-ins, which store their own
+    stored = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for name in ("submitit_local.yaml", "submitit_slurm.yaml"):
+        stored.pop(name, None)
 
 
 def one_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.compose import keep_our_launchers
 from benchmark.sweep.outcome import Outcome
 from benchmark.types import ExitbenchError
 
@@ -41,9 +42,8 @@ class Launch:
         from hydra._internal.hydra import Hydra
         from hydra._internal.utils import create_config_search_path
         from hydra.core.config_search_path import SearchPathQuery
-        from hydra.core.plugins import Plugins
 
-        from benchmark.sweep.ray_launcher import RayLauncher
+        from benchmark.sweep import ray_launcher
 
         version.setbase("1.3")
         search = create_config_search_path(str(conf))
@@ -52,7 +52,8 @@ class Launch:
             if not own.is_dir():
                 raise ExitbenchError(f"--config-dir: expected a folder with your own choices, got {config_dir}")
             search.prepend(provider="command-line", path=f"file://{own}", anchor=SearchPathQuery(provider="schema"))
-        Plugins.instance().register(RayLauncher)
+        ray_launcher.register()
+        keep_our_launchers()
         # `hydra.main` is this and parsing, but it drops what the combinations return.
         self._seen: dict[tuple[str, ...], Any] = {}
         self._hydra = Hydra.create_main_hydra2("exitbench", search)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -17,11 +18,13 @@ from hydra.plugins.launcher import Launcher
 from benchmark.sweep.outcome import Outcome
 from benchmark.types import ExitbenchError
 
+HOME = "hydra_plugins.exitbench"  # the one name space that Hydra takes launchers from, and by that name
+
 
 class RayLauncher(Launcher):
     """init, remote: keyword arguments of `ray.init` and of `ray.remote`."""
 
-    __module__ = "hydra_plugins.exitbench"  # the only name space that Hydra takes launchers from
+    __module__ = HOME
 
     def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any]) -> None:
         self.init, self.remote = dict(init), dict(remote)
@@ -53,6 +56,18 @@ class RayLauncher(Launcher):
                 sweep.hydra.job.id, sweep.hydra.job.num = f"ray-{number}", number
             jobs.append(begin.remote(self.context, sweep, self.task, state, surroundings))
         return [_result(ray, job, list(said)) for job, said in zip(jobs, job_overrides, strict=True)]
+
+
+def register() -> None:
+    """Make the launcher known to Hydra, which looks it up by its name."""
+    from hydra.core.plugins import Plugins
+
+    known = Plugins.instance()  # looks through the plug-ins that are installed, so it comes first
+    parent = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
+    home = sys.modules.setdefault(HOME, ModuleType(HOME))
+    vars(parent)["exitbench"] = home
+    vars(home)["RayLauncher"] = RayLauncher
+    known.register(RayLauncher)
 
 
 def _ray() -> Any:
