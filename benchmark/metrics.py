@@ -142,9 +142,12 @@ def efficacy(histogram: ArrayLike, costs: ArrayLike | None = None) -> float:
     counts = _column("efficacy", histogram)
     costs = np.arange(1, len(counts) + 1) if costs is None else costs
     counts, costs = _pair("efficacy", counts, costs)
-    gone = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])  # (E + 1,)
-    spent = np.concatenate([[0.0], costs / costs[-1]])  # (E + 1,)
-    return float(np.trapezoid(gone, spent))
+    area = gone = spent = 0.0  # summed by hand: of a dozen numbers, many times over in a leaderboard
+    total, full = float(counts.sum()), float(costs[-1])
+    for count, cost in zip(counts.tolist(), costs.tolist(), strict=True):
+        area += (gone + count / (2 * total)) * (cost / full - spent)
+        gone, spent = gone + count / total, cost / full
+    return area
 
 
 def curve_area(gmacs: ArrayLike, scores: ArrayLike) -> float | None:

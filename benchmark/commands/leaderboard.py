@@ -16,24 +16,30 @@ DEFAULT_OUT = "results/leaderboard.csv"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write and print the leaderboard; with --validate only compare the one that is there.
+    """Write and print the leaderboard; with --validate only compare the one that is there (of the same --where).
 
     A filtered leaderboard is printed, and written only where --out names a file of its own. With --table, a table
     derived from it is printed and written instead.
     """
     from benchmark.records import leaderboard, record
+    from benchmark.records.gather import no_collecting
 
     if arguments.table and arguments.validate:
         raise ExitbenchError("leaderboard: expected --table or --validate, got both; only the leaderboard is validated")
-    records, problems = record.read_all([Path(folder) for folder in arguments.records])
-    for problem in problems:
-        print(f"exitbench: left out: {problem}", file=sys.stderr)
+    folders = [Path(folder) for folder in arguments.records]
     out = Path(arguments.out or DEFAULT_OUT)
     if arguments.validate:
-        differences = leaderboard.validate(out, records)
-        print("\n".join(differences) or f"{out}: every figure follows from its {len(records)} records")
+        differences, count = leaderboard.validate_folders(
+            out, folders, lambda table: leaderboard.where(table, arguments.where)
+        )
+        print("\n".join(differences) or f"{out}: every figure follows from its {count} records")
         return 1 if differences else 0
-    table = leaderboard.where(leaderboard.frame(records), arguments.where)
+    # The leaderboard needs a tenth of each record; a table may ask for all of it.
+    with no_collecting():
+        records, problems = record.read_all(folders, lean=not arguments.table)
+        table = leaderboard.where(leaderboard.frame(records), arguments.where)
+    for problem in problems:
+        print(f"exitbench: left out: {problem}", file=sys.stderr)
     if arguments.table:
         paths = _derived(arguments.table, table, arguments.out)
     else:

@@ -6,7 +6,6 @@ samples, policy, threshold, hardware, machine, scenario and seeds, under the wor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +29,8 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("accuracy_stderr", "accuracy_full_stderr", "mac_saving", "layer_speedup"), "number"),
     **dict.fromkeys(("efficacy", "latency_ms_p99", "full_ms_p50", "canary"), "number"),
     **dict.fromkeys(("gain_lost_layers", "gain_lost_macs", "gain_lost_latency"), "number"),
-    **dict.fromkeys(("accuracy_diff", "gmacs_diff", "mean_exit_depth_diff", "speedup_diff"), "number"),
+    **dict.fromkeys(("accuracy_diff", "score_diff", "gmacs_diff", "mac_speedup_diff"), "number"),
+    **dict.fromkeys(("mean_exit_depth_diff", "speedup_diff", "latency_ms_p50_diff"), "number"),
     **dict.fromkeys(("changed_mean", "seconds_mean", "share_full_depth"), "number"),
     **dict.fromkeys(("score", "score_full"), "number"),
     "batch": "count",
@@ -116,11 +116,16 @@ def against(clean: Row, attacked: Row) -> Row:
         "gain_lost_macs": metrics.gain_lost(clean["mac_speedup"], attacked["mac_speedup"]),
         "accuracy_diff": attacked["accuracy"] - clean["accuracy"],
         "gmacs_diff": attacked["gmacs_mean"] - clean["gmacs_mean"],
+        "mac_speedup_diff": attacked["mac_speedup"] - clean["mac_speedup"],
         "mean_exit_depth_diff": attacked["mean_exit_depth"] - clean["mean_exit_depth"],
     }
+    if clean["score"] is not None and attacked["score"] is not None:
+        compared["score_diff"] = attacked["score"] - clean["score"]
     before, after = clean["speedup"], attacked["speedup"]
     if before is not None and after is not None and clean["status"] == attacked["status"] == "ok":
         compared["speedup_diff"] = after - before
+        if clean["latency_ms_p50"] is not None and attacked["latency_ms_p50"] is not None:
+            compared["latency_ms_p50_diff"] = attacked["latency_ms_p50"] - clean["latency_ms_p50"]
         compared["gain_lost_latency"] = metrics.gain_lost(before, after) if clean["speedup_lo"] > 1 else None
     return compared
 
@@ -134,14 +139,14 @@ def _twin_key(record: Record) -> tuple[Any, ...]:
         *(record.provenance.get(name) for name in ("weights_sha256", "dataset_fingerprint")),
         record.operating_point.get("threshold"),
         record.latency.get("batch"),
-        json.dumps(record.operating_point.get("thresholds")),
+        repr(record.operating_point.get("thresholds")),
         record.machine["id"],
-        json.dumps(seeds, sort_keys=True),
+        repr(sorted(seeds.items())),
     )
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
-    """One row per record, sorted; gains lost are filled where a clean twin is among the records.
+    """One row per record, sorted, machine by machine; gains lost are filled where a clean twin is among the records.
 
     Of several clean twins an `ok` one counts before an `unreliable` one, then the latest.
     """
@@ -160,7 +165,14 @@ def rows(records: Iterable[Record]) -> list[Row]:
 def _place(said: Row) -> tuple[Any, ...]:
     threshold = said["threshold"]
     return (
-        *(said["model"], said["dataset"], said["workload"] != "clean", said["workload"], said["policy"]),
+        *(
+            said["fingerprint"],
+            said["model"],
+            said["dataset"],
+            said["workload"] != "clean",
+            said["workload"],
+            said["policy"],
+        ),
         *(threshold is None, threshold or 0.0, said["hardware"], said["scenario"]),
-        *(said["fingerprint"], said["record_id"]),
+        said["record_id"],
     )

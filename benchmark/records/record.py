@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files import whole_file
+from benchmark.records.gather import gathered
 from benchmark.records.schema import SCHEMA_VERSION, Record, Section
+from benchmark.records.sealed import BEYOND_COLUMNS, RAW, Opened, read_opened, sealed
 from benchmark.types import ExitbenchError
 
-__all__ = ["SCHEMA_VERSION", "Record", "exists", "find", "read", "read_all", "record_id", "utc_now", "write"]
+__all__ = ["SCHEMA_VERSION", "Record", "exists", "find", "made", "read", "read_all", "record_id", "utc_now", "write"]
 
 
 def utc_now() -> str:
@@ -78,10 +80,6 @@ def _pretty(value: Any, pad: str) -> str:
     return "{\n" + ",\n".join(lines) + f"\n{pad}}}"
 
 
-_SEAL = b'{"content_sha256": "'
-_RAW = b'\n "raw": '
-
-
 def _serialise(record: Record) -> bytes:
     """The file's bytes; raises ExitbenchError for a value that JSON cannot hold."""
     document = {name: _plain(section, name) for name, section in asdict(record).items()}
@@ -90,7 +88,7 @@ def _serialise(record: Record) -> bytes:
     sections = {"schema_version": SCHEMA_VERSION, **document, "raw": raw}
     lines = (f' "{name}": {_pretty(section, " ")}' for name, section in sections.items())
     body = (",\n".join(lines) + "\n}\n").encode()
-    return _SEAL + hashlib.sha256(body).hexdigest().encode() + b'",\n' + body
+    return sealed(body)
 
 
 def write(record: Record, folder: Path, force: bool = False) -> Path:
@@ -114,16 +112,10 @@ def write(record: Record, folder: Path, force: bool = False) -> Path:
     return path
 
 
-def _document(content: bytes, raw: bool) -> Section:
-    """The JSON document in a file's bytes, its seal checked; ExitbenchError says what is wrong with it."""
-    if b"\r\n" in content[:100]:  # a checkout that translates line ends is no edit
-        content = content.replace(b"\r\n", b"\n")
-    head, _, body = content.partition(b"\n")
-    sealed = head == _SEAL + hashlib.sha256(body).hexdigest().encode() + b'",'
-    if sealed and not raw and (cut := body.rfind(_RAW)) > 0:
-        body = body[:cut].rstrip(b",") + b"}"
+def _document(content: Opened) -> Section:
+    """The JSON document in a file's content; ExitbenchError says what is wrong with it."""
     try:
-        document = json.loads(b"{" + body if sealed else content)
+        document = json.loads(content.text)
     except ValueError as error:  # bad JSON and bad UTF-8
         raise ExitbenchError(f"not whole JSON ({error}); cut short?") from error
     if not isinstance(document, dict) or not {"schema_version", "record_id"} <= document.keys():
@@ -131,9 +123,23 @@ def _document(content: bytes, raw: bool) -> Section:
     if document["schema_version"] != SCHEMA_VERSION:
         found = document["schema_version"]
         raise ExitbenchError(f"schema_version: expected {SCHEMA_VERSION}, got {found!r}; written by another exitbench?")
-    if not sealed:
+    if not content.seal:
         raise ExitbenchError("its content does not match its content_sha256; edited by hand?")
     return document
+
+
+def made(path: Path, content: Opened) -> Record:
+    """The record in a file's content; raises ExitbenchError naming the file and the first thing wrong with it."""
+    try:
+        document = _document(content)
+        document["latency"] = {**document.get("latency", {}), **document.pop("raw", {})}
+        del document["schema_version"]
+        record = Record(**document)
+        if path.name != f"{record.record_id}.json":
+            raise ExitbenchError(f"holds the record {record.record_id}; renamed?")
+    except (ExitbenchError, TypeError) as error:  # TypeError: a section that Record does not have or misses
+        raise ExitbenchError(f"{path}: {error}") from error
+    return record
 
 
 def read(path: Path, raw: bool = True) -> Record:
@@ -142,17 +148,10 @@ def read(path: Path, raw: bool = True) -> Record:
     Raises ExitbenchError naming the file and the first thing wrong with it.
     """
     try:
-        document = _document(path.read_bytes(), raw)
-        document["latency"] = {**document.get("latency", {}), **document.pop("raw", {})}
-        del document["schema_version"]
-        record = Record(**document)
-        if path.name != f"{record.record_id}.json":
-            raise ExitbenchError(f"holds the record {record.record_id}; renamed?")
+        content = read_opened(path, () if raw else RAW)
     except OSError as error:
         raise ExitbenchError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ExitbenchError, TypeError) as error:  # TypeError: a section that Record does not have or misses
-        raise ExitbenchError(f"{path}: {error}") from error
-    return record
+    return made(path, content)
 
 
 def find(record_id: str, folder: Path) -> Record | None:
@@ -169,25 +168,11 @@ def exists(record_id: str, folder: Path) -> bool:
     return find(record_id, folder) is not None
 
 
-def read_all(folders: Iterable[Path], raw: bool = False) -> tuple[list[Record], list[str]]:
+def read_all(folders: Iterable[Path], raw: bool = False, lean: bool = False) -> tuple[list[Record], list[str]]:
     """All sound records of some folders by id, and one line for each JSON file that was left out.
 
+    lean: without the sections that no column of a leaderboard is made of, which is several times as fast.
     A record that is in two folders counts once; where the two differ, the later one does and the other is reported.
     Raises ExitbenchError for a folder that is not there.
     """
-    found: dict[str, Record] = {}
-    problems = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise ExitbenchError(f"expected a folder of records, got {folder}, which is not there")
-        for path in sorted(folder.glob("[!.]*.json"), key=lambda one: one.name):
-            try:
-                record = read(path, raw)
-            except ExitbenchError as error:
-                problems.append(str(error))
-                continue
-            other = found.setdefault(record.record_id, record)
-            if other != record:
-                found[record.record_id] = max(other, record, key=lambda one: one.created)
-                problems.append(f"{path}: another record has its id and other content; the later one counts")
-    return [found[key] for key in sorted(found)], problems
+    return gathered(folders, made, BEYOND_COLUMNS if lean else () if raw else RAW)

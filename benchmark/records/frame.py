@@ -1,0 +1,49 @@
+"""Records -> one typed table, ranked: the leaderboard as a DataFrame.
+
+Rows that are `unreliable` or `failed` are in it and have no rank; rows of different machines are ranked apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.records.columns import COLUMNS, COMPARABLE, rows
+from benchmark.records.record import Record
+
+_DTYPES = {"text": "str", "number": "float64", "count": "Int64", "lists": "object", "object": "object"}
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row per record, machine by machine, `clean` before attacks; the columns of `columns.COLUMNS`, typed.
+
+    The same table whatever the order of the records. The last columns, from `exits` on, hold sections of the record for
+    figures and derived tables; the CSV leaves them out. `rank` is by accuracy, then fewer GMACs, among `ok` rows that
+    share everything in `columns.COMPARABLE`; equals share a rank, and a bound that knows the labels has none.
+    """
+    said = rows(records)
+    _rank(said)
+    return pd.DataFrame({name: typed([one.get(name) for one in said], kind) for name, kind in COLUMNS.items()})
+
+
+def typed(values: list[Any], kind: str) -> pd.Series:
+    """A column of one of the kinds that `COLUMNS` names, None where something is absent; of texts, nothing."""
+    if kind == "text":
+        values = ["" if value is None else value for value in values]
+    return pd.Series(values, dtype=_DTYPES[kind])
+
+
+def _rank(said: Sequence[dict[str, Any]]) -> None:
+    """Fill `rank` where there is one."""
+    groups: dict[tuple[Any, ...], list[tuple[tuple[float, float], dict[str, Any]]]] = {}
+    for one in said:
+        if one["status"] == "ok" and not one["results"].get("bound"):
+            place = groups.setdefault(tuple(one.get(name) for name in COMPARABLE), [])
+            place.append(((-one["accuracy"], one["gmacs_mean"]), one))
+    for group in groups.values():
+        group.sort(key=lambda pair: pair[0])
+        for position, (figures, one) in enumerate(group, start=1):
+            equal = position > 1 and figures == group[position - 2][0]
+            one["rank"] = group[position - 2][1]["rank"] if equal else position
