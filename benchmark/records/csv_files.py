@@ -27,7 +27,7 @@ def to_csv(table: pd.DataFrame) -> str:
     return text.getvalue()
 
 
-def _spelled(column: pd.Series, kind: str) -> list[Any]:
+def _spelled(column: Any, kind: str) -> list[Any]:
     if kind == "lists":
         return [json.dumps(value) if isinstance(value, list) else None for value in column]
     if kind == "text":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -52,7 +52,7 @@ def parts(table: pd.DataFrame) -> list[Part]:
     return [Part(f"{place[1]}, {place[2]}, machine {place[0]}", found[place]) for place in sorted(found)]
 
 
-def _spelled(column: pd.Series, spelling: str) -> list[str]:
+def _spelled(column: Any, spelling: str) -> list[str]:
     return [
         "–" if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
         else spelling.format(value) for value in column.tolist()

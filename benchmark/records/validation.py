@@ -45,7 +45,7 @@ def validate_folders(path: Path, folders: Iterable[Path], keep: Keep = lambda ta
         one = made(file, content)
         try:
             found.extend(contradictions(one))
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ExitbenchError(f"{file}: its figures cannot be computed again ({error!r})") from error
         plain = {name: value for name, value in one.latency.items() if not isinstance(value, list)}
         return replace(one, latency=plain)

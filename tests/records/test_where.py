@@ -66,7 +66,7 @@ def test_rows_that_hold(condition, count):
 )
 def test_all_else_is_one_line(bad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ExitbenchError, match="^where: ") as error:
+    with pytest.raises(ExitbenchError, match=r"^where: ") as error:
         leaderboard.where(TABLE, bad)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 2000
