@@ -1,4 +1,4 @@
-"""The door: `exitbench run | train | leaderboard | plots | ls | bench | doctor`.
+"""The door: `exitbench run | train | leaderboard | plots | ls | validate | bench | doctor`.
 
 Parses and dispatches; each command is one file in `benchmark/commands`, imported only when it is called.
 """
@@ -53,7 +53,10 @@ def parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("ls", help="the choices there are, with a line about each")
     listing.add_argument("group", nargs="?", default="", help="one kind of choice, for example model")
-    listing.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
+    listing.add_argument("--check", action="store_true", help="ask hub and mirrors for what is not here")
+    checking = commands.add_parser("validate", help="compose every choice and every sweep, and say what is wrong")
+    for command in (listing, checking):
+        command.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
     bench = commands.add_parser("bench", help="the side-by-side measurements behind the documentation's claims")
     bench.add_argument("name", nargs="?", default="", help="which; none lists them")
     bench.add_argument("overrides", nargs="*", help="key=value, as the bench's description says")

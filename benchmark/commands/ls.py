@@ -1,44 +1,46 @@
-"""`exitbench ls`: the choices there are. Reads the yaml files' first lines and imports nothing heavy."""
+"""`exitbench ls`: the choices there are, and whether what they need is here. Imports nothing heavy, asks nobody."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from benchmark.house import house
+from benchmark.choices import folders, places
+from benchmark.choices.needs import needs
 from benchmark.types import ExitbenchError
 
-GROUPS = ("model", "dataset", "workload", "policy", "hardware", "recipe", "experiment", "launcher")
+NEEDING = ("model", "dataset", "workload")  # groups whose choices need something from elsewhere
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print each group's choices with the first comment line of their files.
+    """Print each group's choices with where their assets are and the first comment line of their files.
 
     Raises:
-        ExitbenchError: a group that is not there.
+        ExitbenchError: a group or a folder that is not there.
     """
-    if arguments.group and arguments.group not in GROUPS:
-        raise ExitbenchError(f"ls: expected one of {', '.join(GROUPS)}, got {arguments.group!r}")
-    roots = [house() / "conf"] + ([Path(arguments.config_dir)] if arguments.config_dir else [])
-    for group in [arguments.group] if arguments.group else GROUPS:
-        found = choices(group, roots)
-        if not found:
-            continue
-        width = max(map(len, found))
+    if arguments.group and arguments.group not in folders.GROUPS:
+        raise ExitbenchError(f"ls: expected one of {', '.join(folders.GROUPS)}, got {arguments.group!r}")
+    roots = folders.roots(arguments.config_dir)
+    groups = [arguments.group] if arguments.group else folders.GROUPS
+    listed = {group: found for group in groups if (found := folders.files(group, roots))}
+    states = {(group, name): [places.where(need) for need in needs(group, name, found)]
+              for group, found in listed.items() if group in NEEDING for name in found}  # fmt: skip
+    if arguments.check:
+        answers = places.ask(state for found in states.values() for state in found)
+        states = {choice: [places.asked(state, answers) for state in found] for choice, found in states.items()}
+    shown = {choice: places.spelled(found) for choice, found in states.items()}
+    for group, found in listed.items():
         print(group)
-        for name, line in found.items():
-            print(f"  {name:<{width}}  {line}")
+        print("\n".join(_lines(group, found, shown)))
     return 0
 
 
-def choices(group: str, roots: list[Path]) -> dict[str, str]:
-    """Name -> description of a group's choices, sorted."""
-    files = [file for root in roots for file in (root / group).glob("*.yaml")]
-    return {file.stem: describe(file) for file in sorted(files, key=lambda file: file.stem)}
-
-
-def describe(file: Path) -> str:
-    """The first comment line of a yaml, after the package that Hydra wants on the very first line of an experiment."""
-    with file.open(encoding="utf-8") as stream:
-        first = next((line.strip() for line in stream if not line.startswith("# @package")), "")
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+def _lines(group: str, found: dict[str, Path], shown: dict[tuple[str, str], str]) -> list[str]:
+    width = max(map(len, found))
+    if group not in NEEDING:
+        return [f"  {name:<{width}}  {folders.describe(file)}" for name, file in found.items()]
+    column = max(len(shown[group, name]) for name in found)
+    return [
+        f"  {name:<{width}}  {shown[group, name] or '-':<{column}}  {folders.describe(file)}"
+        for name, file in found.items()
+    ]

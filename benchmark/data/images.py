@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from benchmark.cache import entry
 from benchmark.sources import hub as hub_client
-from benchmark.sources.assets import fetch
+from benchmark.sources.assets import decoded_entry, fetch
 from benchmark.sources.decoding import Split, decode_split, decode_table
 from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
@@ -68,7 +67,8 @@ def load(
         folder = fetch(asset)
         return {split: decode_split(folder, split, image, label) for split in ("train", "test")}
 
-    return _dataset(name, version, class_names, calibration, seed, fingerprint, f"{asset}-{fingerprint[:12]}", decode)
+    kept = decoded_entry(asset, fingerprint)
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
 
 
 def hub(
@@ -95,9 +95,8 @@ def hub(
     splits = {"train": train, "test": test}
     if Path(path).expanduser().is_dir():  # may change at any time, so it is decoded afresh
         return _dataset(name, version, class_names, calibration, seed, fingerprint, "", decode)
-    identity = repr((hub_client.endpoint(), path, subset, image, label, train, test, revision, fingerprint))
-    key = f"{path.replace('/', '-')}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    return _dataset(name, version, class_names, calibration, seed, fingerprint, key, decode)
+    kept = hub_client.pictures_entry(path, subset, image, label, train, test, revision, fingerprint)
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
 
 
 def _dataset(
@@ -107,7 +106,7 @@ def _dataset(
     calibration: int,
     seed: int,
     pinned: str,
-    cache_key: str,
+    cached_as: str,
     decode: Callable[[], dict[str, Split]],
 ) -> Dataset:
     """Decode or take from the cache, check labels and fingerprint, cut the calibration split."""
@@ -118,7 +117,7 @@ def _dataset(
         check_fingerprint(name, pinned, _fingerprint(splits))
         return splits
 
-    splits = _cached(cache_key, checked) if cache_key else checked()
+    splits = _cached(cached_as, checked) if cached_as else checked()
     found = _fingerprint(splits)
     check_fingerprint(name, pinned, found)
     for split, (_, labels) in splits.items():
@@ -130,14 +129,14 @@ def _dataset(
     )
 
 
-def _cached(key: str, decode: Callable[[], dict[str, Split]]) -> dict[str, Split]:
+def _cached(name: str, decode: Callable[[], dict[str, Split]]) -> dict[str, Split]:
     from safetensors.torch import load_file, save_file
 
     def build(folder: Path) -> None:
         for split, (pixels, labels) in decode().items():
             save_file({"pixels": pixels, "labels": labels}, folder / f"{split}.safetensors")
 
-    folder = entry(f"decoded/{key}", build)
+    folder = entry(name, build)
     tensors = {split: load_file(folder / f"{split}.safetensors") for split in ("train", "test")}
     return {split: (t["pixels"], t["labels"]) for split, t in tensors.items()}
 

@@ -102,9 +102,17 @@ def fetch(asset: Asset | str) -> Path:
         if asset not in ASSETS:
             raise ExitbenchError(f"asset: expected one of {', '.join(ASSETS)}, got {asset!r}")
         asset = ASSETS[asset]
-    # The definition is part of the name: new pins never meet files fetched under old ones.
-    key = hashlib.sha256(repr(asset).encode()).hexdigest()[:8]
-    return entry(f"assets/{asset.name}-{key}", lambda folder: _first_source(asset, folder))
+    return entry(asset_entry(asset), lambda folder: _first_source(asset, folder))
+
+
+def asset_entry(asset: Asset) -> str:
+    """The cache entry of its files. The definition is part of the name: new pins never meet files fetched under old."""
+    return f"assets/{asset.name}-{hashlib.sha256(repr(asset).encode()).hexdigest()[:8]}"
+
+
+def decoded_entry(name: str, fingerprint: str) -> str:
+    """The cache entry that holds an asset's pictures decoded."""
+    return f"decoded/{name}-{fingerprint[:12]}"
 
 
 def _first_source(asset: Asset, folder: Path) -> None:

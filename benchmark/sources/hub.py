@@ -135,9 +135,23 @@ def table(path: str, subset: str, split: str, columns: Sequence[str], revision: 
             )
         pyarrow.parquet.write_table(_load(path, subset, split, columns, revision), folder / "table.parquet")
 
+    name = table_entry(path, subset, split, columns, revision)
+    return pyarrow.parquet.read_table(entry(name, build) / "table.parquet")
+
+
+def table_entry(path: str, subset: str, split: str, columns: Sequence[str], revision: str = "main") -> str:
+    """The cache entry in which `table` keeps what it fetched."""
     key = hashlib.sha256(repr((endpoint(), path, subset, split, list(columns), revision)).encode()).hexdigest()[:12]
     slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{path}-{subset}-{split}").strip("-")
-    return pyarrow.parquet.read_table(entry(f"tables/{slug}-{key}", build) / "table.parquet")
+    return f"tables/{slug}-{key}"
+
+
+def pictures_entry(
+    path: str, subset: str, image: str, label: str, train: str, test: str, revision: str, fingerprint: str
+) -> str:
+    """The cache entry that holds both splits of a hub dataset as decoded pictures."""
+    identity = repr((endpoint(), path, subset, image, label, train, test, revision, fingerprint))
+    return f"decoded/{path.replace('/', '-')}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def rows(path: str, subset: str, split: str, columns: Sequence[str], revision: str = "main") -> Any:

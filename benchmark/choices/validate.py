@@ -1,0 +1,176 @@
+"""Every yaml composed, with what is wrong with which: no weights are loaded and no data is read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark.choices import sweeps
+from benchmark.choices.folders import GROUPS, describe
+from benchmark.choices.targets import faults
+from benchmark.compose import compose, one_line
+from benchmark.types import ExitbenchError
+
+Bar = Callable[[Iterable[Any], str], Iterable[Any]]
+# Groups that do not meet when they compose, and so are composed together; of a model all it brings is looked at.
+TOGETHER = {"config": ("model", "workload", "hardware"), "train": ("dataset", "policy", "recipe")}
+
+
+@dataclass
+class Report:
+    """What was looked at, and one line about each fault."""
+
+    yamls: int = 0
+    points: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def validate(roots: Sequence[Path], config_dir: str, bar: Bar) -> Report:
+    """All choices of the house and of the user's own folder.
+
+    bar: wraps what is iterated, for progress.
+    """
+    report = Report()
+    known: dict[str, dict[str, Path]] = {}
+    for group in GROUPS:
+        for root in roots:
+            for file in sorted((root / group).glob("*.yaml")):
+                report.yamls += 1
+                report.faults += _unreadable(file, known.setdefault(group, {}).get(file.stem), root)
+                known[group].setdefault(file.stem, file)
+    report.faults += [fault for root in roots for fault in _strange_folders(root)]
+    unread = {fault.partition(":")[0] for fault in report.faults}
+    sound = {group: {name: file for name, file in found.items() if _name(file) not in unread}
+             for group, found in known.items()}  # fmt: skip
+    bundles = [(primary, dict(zip(groups, names, strict=True))) for primary, groups in TOGETHER.items()
+               for names in itertools.zip_longest(*(sound.get(group, {}) for group in groups))]  # fmt: skip
+    bundles += [
+        ("", {group: name}) for group in ("workload/objective", "hydra/launcher") for name in sound.get(group, {})
+    ]
+    for primary, bundle in bar(bundles, "choices"):
+        report.faults += _bundle(primary, {group: name for group, name in bundle.items() if name}, sound, config_dir)
+    for name, file in bar(sound.get("experiment", {}).items(), "experiments"):
+        count, found = _experiment(name, config_dir)
+        report.points += count
+        report.faults += [f"{_name(file)}: {fault}" for fault in found]
+    return report
+
+
+def composed(group: str, name: str, config_dir: str) -> list[str]:
+    """What is wrong with one choice by itself, and with what it brings."""
+    if group == "hydra/launcher":
+        return _launcher(name, config_dir)
+    if group == "workload/objective":
+        return _faults("config", ["workload=same", f"workload/objective={name}"], config_dir, ("workload",))
+    return _faults("train" if group == "recipe" else "config", [f"{group}={name}"], config_dir, _parts([group]))
+
+
+def _bundle(primary: str, bundle: dict[str, str], sound: dict[str, dict[str, Path]], config_dir: str) -> list[str]:
+    """Choices of several groups in one composition, which is quicker; each by itself where something is wrong."""
+    overrides = [f"{group}={name}" for group, name in bundle.items()]
+    if primary and not _faults(primary, overrides, config_dir, _parts(bundle)):
+        return []
+    return [f"{_name(sound[group][name])}: {fault}" for group, name in bundle.items()
+            for fault in composed(group, name, config_dir)]  # fmt: skip
+
+
+def _parts(groups: Iterable[str]) -> list[str]:
+    return [part for group in groups for part in (("model", "dataset", "policy") if group == "model" else (group,))]
+
+
+def _faults(primary: str, overrides: Sequence[str], config_dir: str, parts: Sequence[str]) -> list[str]:
+    """What is wrong with these parts of a composed configuration."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        cfg = compose(primary, overrides, config_dir)
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    except ExitbenchError as error:
+        return [str(error)]
+    except OmegaConfBaseException as error:
+        return [one_line(error)]
+    found = [fault for part in parts for fault in _part(plain.get(part), part)]
+    if {"model", "dataset"} <= set(parts):
+        found += _fit(plain["model"], plain["dataset"])
+    return found
+
+
+def _part(node: Any, part: str) -> list[str]:
+    if not isinstance(node, dict) or "_target_" not in node:
+        return [f"{part}._target_: expected what to build, got nothing"]
+    if part != "policy":
+        return list(faults(node, part))
+    missing = [f"policy.{key}: expected a value, got nothing" for key in ("threshold", "max_drop") if key not in node]
+    return missing or list(faults({key: value for key, value in node.items() if key != "max_drop"}, part))
+
+
+def _fit(model: dict[str, Any], dataset: dict[str, Any]) -> list[str]:
+    """A model beside the dataset it brings, as far as yamls say."""
+    classes, names = model.get("num_classes"), dataset.get("class_names")
+    if isinstance(classes, int) and isinstance(names, list) and classes != len(names):
+        return [f"model.num_classes: expected {len(names)}, as its dataset has, got {classes}"]
+    return []
+
+
+def _experiment(name: str, config_dir: str) -> tuple[int, list[str]]:
+    """How many points an experiment sweeps, and what is wrong with it or at which of them."""
+    chosen = f"+experiment={name}"
+    try:
+        params = compose("config", [chosen], config_dir, hydra_too=True).hydra.sweeper.params or {}
+        found = sweeps.axes(params)
+    except ExitbenchError as error:
+        return 0, [str(error)]
+    wrong = []
+    for point in sweeps.cover(found):
+        parts = ("model", "dataset", "workload", "policy", "hardware")
+        for fault in _faults("config", [chosen, *point], config_dir, parts):
+            wrong.append(f"{fault} (at {' '.join(point) or 'its defaults'})")
+    return len(sweeps.points(found)), list({fault.partition(" (at ")[0]: fault for fault in wrong}.values())
+
+
+def _launcher(name: str, config_dir: str) -> list[str]:
+    """What is wrong with a launcher's settings; what its engine takes is only known where that extra is installed."""
+    from hydra.core.plugins import Plugins
+    from omegaconf import OmegaConf
+
+    try:
+        node = compose("config", [f"hydra/launcher={name}"], config_dir, hydra_too=True).hydra.launcher
+    except ExitbenchError as error:
+        return [str(error)]
+    plain: Any = OmegaConf.to_container(node, resolve=False)
+    known = plain.get("_target_") in Plugins.instance().class_name_to_class
+    return list(faults(plain, "hydra.launcher")) if known else []
+
+
+def _unreadable(file: Path, before: Path | None, root: Path) -> list[str]:
+    """What is wrong with a file before anything is composed."""
+    import yaml
+
+    if before is not None:
+        return [f"{_name(file)}: hidden by {_name(before)}, which has its name; rename it"]
+    try:
+        node = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return [f"{_name(file)}: no yaml that can be read ({' '.join(str(error).split())})"]
+    if not isinstance(node, dict):
+        return [f"{_name(file)}: expected settings by name, got {node!r:.60}"]
+    if len(describe(file).split()) < 3:
+        return [f"{_name(file)}: expected a comment on the first line that says what it is, got {describe(file)!r}"]
+    return []
+
+
+def _strange_folders(root: Path) -> list[str]:
+    """Folders of yamls that no group is read from, which would be passed over without a word."""
+    found = {file.parent.relative_to(root).as_posix() for file in root.rglob("*.yaml")} - {*GROUPS, "."}
+    return [f"{root / name}: expected a folder named {', '.join(GROUPS)}; nothing reads this one" for name in found]
+
+
+def _name(file: Path) -> str:
+    """A file as people know it: from its root on."""
+    from benchmark.house import house
+
+    return str(file.relative_to(house())) if file.is_relative_to(house()) else str(file)
