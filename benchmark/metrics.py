@@ -46,6 +46,41 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> Share:
     return {"value": p, "stderr": float(np.sqrt(p * (1 - p) / n)), "n": n}
 
 
+class Reliability(TypedDict):
+    """Confidence against accuracy, in bins of equal width from 0 to 1; bins without samples are left out."""
+
+    bins: int
+    count: list[int]
+    confidence: list[float]
+    accuracy: list[float]
+    ece: float
+
+
+def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reliability:
+    """How often answers of each confidence are right, for confidences (N,) in [0, 1] and whether each was right (N,).
+
+    Bin b of B holds the samples with (b − 1)/B < confidence ≤ b/B, 0 in the first: n_b of them, of mean confidence c_b
+    and accuracy a_b. ece: the expected calibration error Σ_b n_b/N · |a_b − c_b| (Guo et al., ICML 2017, 15 bins).
+    Raises ExitbenchError for a confidence outside [0, 1] and for less than one bin.
+    """
+    sure, correct = _pair("reliability", confidence, right)
+    sure, correct = sure.astype(float), correct.astype(float)
+    if bins < 1 or not (sure.min() >= 0 and sure.max() <= 1 + 1e-6):
+        raise ExitbenchError(f"reliability: expected confidences in [0, 1] and bins, got {sure.max():g} and {bins}")
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    held = count > 0
+    mean_sure = np.bincount(place, sure, bins)[held] / count[held]
+    mean_right = np.bincount(place, correct, bins)[held] / count[held]
+    return {
+        "bins": bins,
+        "count": count[held].tolist(),
+        "confidence": mean_sure.tolist(),
+        "accuracy": mean_right.tolist(),
+        "ece": float(count[held] @ np.abs(mean_right - mean_sure) / len(sure)),
+    }
+
+
 def score(metric: str, answers: ArrayLike, labels: ArrayLike) -> float:
     """The task's own metric of answers (N,) against labels (N,), both whole numbers from 0, as a fraction.
 

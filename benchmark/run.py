@@ -185,6 +185,7 @@ def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
     rows = []
     for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
         answers, labels = test.logits[:, i].argmax(-1).numpy(), test.labels.numpy()
+        confidence = test.logits[:, i].softmax(-1).amax(-1).numpy()  # (N,)
         share = metrics.accuracy(answers, labels)
         rows.append(
             {
@@ -193,6 +194,7 @@ def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
                 "accuracy_stderr": share["stderr"],
                 "score": metrics.score(metric, answers, labels),
                 "gmacs": gmacs,
+                "reliability": metrics.reliability(confidence, answers == labels),
             }
         )
     return rows

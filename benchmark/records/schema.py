@@ -1,7 +1,8 @@
 """What a record holds: its sections, what each must have, and the history of that.
 
 Schema history (bump SCHEMA_VERSION when a field changes its meaning or a required one is added):
-    1  exitbench 0.1.0, the first.
+    1  exitbench 0.1.0, the first. Added since, and absent from older records: examples (0.2.0); in each of exits
+       `reliability`, as `metrics.reliability` makes it (0.3.0).
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Record:
     machine: the fingerprint, its hash under "id". seeds: by purpose; "attack" is not asked of a clean twin.
     data: n, split, limit (None for all), truncated.
     operating_point: threshold (None where the rule has none), chosen_by, max_drop, calibration_n, ….
-    exits: one dict per exit with exit_depth (1 … E), accuracy, accuracy_stderr, gmacs (mean, cumulative).
+    exits: one dict per exit with exit_depth (1 … E), accuracy, accuracy_stderr, gmacs (mean, cumulative); newer ones
+    with reliability: over all samples, each exit's largest softmax probability against how often it is right.
     results: accuracy and accuracy_full ({value, stderr, n}), exit_histogram (E counts that sum to n),
     mean_exit_depth, gmacs_mean, gmacs_full, mac_speedup.
     curve: one dict per threshold with threshold, accuracy, gmacs_mean, mean_exit_depth.
