@@ -25,9 +25,11 @@ def tell(kind: str, name: str, samples: int, reused: bool) -> None:
 
 def told() -> list[Piece]:
     """What was told since the last call; one that was asked for twice counts once, as it was first."""
-    pieces = list({(piece.kind, piece.name): piece for piece in reversed(_told)}.values())[::-1]
+    first: dict[tuple[str, str], Piece] = {}
+    for piece in _told:
+        first.setdefault((piece.kind, piece.name), piece)
     _told.clear()
-    return pieces
+    return list(first.values())
 
 
 def line(pieces: Iterable[Piece]) -> str:

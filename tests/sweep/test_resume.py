@@ -1,0 +1,150 @@
+"""Sweeps that are killed, that meet each other, that meet files which are no records: the same records in the end."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from warm import CONF
+
+from benchmark.records import record
+
+SWEEP = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workload=clean,same_chunked", "limit=12",
+         "policy.threshold=0.3,0.6", "timing.samples=4", "timing.time_limit_s=0.4", "timing.worker=false",
+         "isolate=false"]  # fmt: skip
+COMBINATIONS = 8
+KILLS = 10
+# Of a timed record: what the clock decides.
+CLOCKED = (
+    "created",
+    "latency",
+    "raw",
+    "status",
+    "reasons",
+    "audit",
+    "mac_speedup_timed",
+    "noise_before",
+    "noise_after",
+)
+# Of any record: what says where it lies and what the clone was like just then.
+AROUND = ("content_sha256", "config", "git_commit", "git_dirty")
+
+
+def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The records of a folder without what the clock decides, and what is wrong in it."""
+    records, problems = record.read_all([folder])
+    return {one.record_id: timeless(json.loads((folder / f"{one.record_id}.json").read_text())) for one in records}, [
+        *problems,
+        *(f"{path}: left over" for path in folder.glob(".*.json")),
+    ]
+
+
+def timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        left = (*CLOCKED, *AROUND)
+        return {key: timeless(inner) for key, inner in value.items() if key not in left and "second" not in key}
+    return [timeless(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def undisturbed(warm):
+    """The sweep's seconds and records when nothing happens."""
+    begun = time.monotonic()
+    command = warm.start(*SWEEP, "records=undisturbed", "cache=cache-undisturbed")
+    assert command.wait() == 0, command.output
+    records, problems = kept(warm.folder / "undisturbed")
+    assert len(records) == COMBINATIONS
+    assert problems == []
+    return time.monotonic() - begun, records
+
+
+def test_a_sweep_killed_at_ten_random_moments_ends_with_the_same_records(warm, undisturbed):
+    seconds, expected = undisturbed
+    draw, folder = random.Random(20260711), warm.folder / "killed"
+    words = [*SWEEP, "records=killed", "cache=cache-killed"]
+    finished: set[str] = set()
+    for number in range(KILLS):
+        command = warm.start(*words)
+        if number % 5:  # every fifth kill may hit the start itself
+            command.said("run  ", "skip ", "exitbench: ")
+        moment = draw.uniform(0, 2 * seconds / KILLS)
+        time.sleep(moment)
+        status = command.kill() if "exitbench: " not in command.output else command.wait()
+        found, problems = kept(folder) if folder.is_dir() else ({}, [])
+        problems = [line for line in problems if "left over" not in line]  # a killed write leaves its temporary
+        under_way = [line for line in command.output.replace("\r", "\n").splitlines() if line.strip()][-1:]
+        print(f"kill {number + 1}: {moment:.2f} s in, exit {status}, {len(found)} records kept; under way: {under_way}")
+        assert problems == []
+        assert finished <= set(found)  # nothing finished is ever lost
+        assert all(found[one] == expected[one] for one in found)
+        finished = set(found)
+    command = warm.start(*words)
+    assert command.wait() == 0, command.output
+    assert kept(folder) == (expected, [])
+    assert command.output.count("skip ") == len(finished)
+
+
+def test_a_writer_in_place_would_be_caught(tmp_path, undisturbed, warm):
+    """The double of a writer that does not write whole: what a kill leaves of it is reported by name."""
+    shutil.copytree(warm.folder / "undisturbed", tmp_path / "records")
+    victim = sorted((tmp_path / "records").glob("*.json"))[0]
+    content = victim.read_bytes()
+    victim.write_bytes(content[: len(content) // 2])
+    found, problems = kept(tmp_path / "records")
+    assert len(found) == COMBINATIONS - 1
+    assert len(problems) == 1
+    assert str(victim) in problems[0]
+
+
+def test_a_leftover_of_a_killed_write_would_be_caught(tmp_path):
+    (tmp_path / ".0123.json.abc.json").write_text("{")
+    assert kept(tmp_path)[1] == [f"{tmp_path / '.0123.json.abc.json'}: left over"]
+
+
+UNSOUND = {
+    "cut short": lambda content: content[: len(content) // 2],
+    "edited by hand": lambda content: content.replace(b'"mac_speedup": ', b'"mac_speedup": 1'),
+    "not an exitbench record": lambda content: b'{"name": "someone else"}',
+}
+
+
+def test_what_is_no_sound_record_is_named_set_aside_and_measured_again(warm, undisturbed):
+    folder = warm.folder / "mended"
+    shutil.copytree(warm.folder / "undisturbed", folder)
+    spoilt = {}
+    for path, (says, spoil) in zip(sorted(folder.glob("*.json")), UNSOUND.items(), strict=False):
+        content = spoil(path.read_bytes())
+        path.write_bytes(content)
+        spoilt[path] = (says, content)
+    (folder / "notes.json").write_text("[1, 2]")
+    command = warm.start(*SWEEP, "records=mended", "cache=cache-undisturbed")
+    assert command.wait() == 0, command.output
+    lines = [line for line in command.output.splitlines() if line.startswith("mend ")]
+    assert len(lines) == len(spoilt)
+    for path, (says, content) in spoilt.items():
+        (line,) = [line for line in lines if path.name in line]
+        assert says in line
+        assert path.with_name(f"{path.name}.unsound").read_bytes() == content
+    board = warm.start("leaderboard", "--records", "mended", "--out", "mended.csv")
+    assert board.wait() == 0
+    assert "left out: mended/notes.json: not an exitbench record" in board.output
+    (folder / "notes.json").unlink()
+    assert kept(folder) == (undisturbed[1], [])
+
+
+def test_two_sweeps_into_one_folder_share_the_work(warm, undisturbed):
+    words = [*SWEEP, "records=shared", "cache=cache-shared", "timing.samples=0"]
+    both = [warm.start(*words), warm.start(*words)]
+    assert [one.wait() for one in both] == [0, 0], both[0].output + both[1].output
+    begun = [line for one in both for line in one.output.splitlines() if line.startswith("run  ")]
+    assert len(begun) == COMBINATIONS
+    made = [line for one in both for line in one.output.splitlines() if "made: attack" in line]
+    assert len(made) == 4  # one for each model and threshold
+    found, problems = kept(warm.folder / "shared")
+    assert len(found) == COMBINATIONS
+    assert problems == []
