@@ -42,6 +42,7 @@ class Launch:
         from hydra._internal.hydra import Hydra
         from hydra._internal.utils import create_config_search_path
         from hydra.core.config_search_path import SearchPathQuery
+        from hydra.core.global_hydra import GlobalHydra
 
         from benchmark.sweep import ray_launcher
 
@@ -55,6 +56,7 @@ class Launch:
         ray_launcher.register()
         keep_our_launchers()
         # `hydra.main` is this and parsing, but it drops what the combinations return.
+        GlobalHydra.instance().clear()  # of an earlier run in this process
         self._seen: dict[tuple[str, ...], Any] = {}
         self._hydra = Hydra.create_main_hydra2("exitbench", search)
 
