@@ -25,7 +25,8 @@ def axes(params: Mapping[str, Any]) -> dict[str, list[str]]:
         try:
             (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])
         except OverrideParseException as error:
-            raise ExitbenchError(f"hydra.sweeper.params.{key}: cannot read {value!r}: {error.message}") from error
+            reason = error.message.splitlines()[0]  # the rest is advice
+            raise ExitbenchError(f"hydra.sweeper.params.{key}: cannot read {value!r}: {reason}") from error
         found[key] = list(override.sweep_string_iterator()) if override.is_sweep_override() else [str(value)]
     return found
 

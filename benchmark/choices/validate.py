@@ -143,7 +143,7 @@ def _launcher(name: str, config_dir: str) -> list[str]:
         return [str(error)]
     plain: Any = OmegaConf.to_container(node, resolve=False)
     known = plain.get("_target_") in Plugins.instance().class_name_to_class
-    return list(faults(plain, "hydra.launcher")) if known else []
+    return [fault for fault in faults(plain, "hydra.launcher") if "cannot locate" not in fault] if known else []
 
 
 def _unreadable(file: Path, before: Path | None, root: Path) -> list[str]:
