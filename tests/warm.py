@@ -5,6 +5,7 @@ As a script it is that interpreter: it reads a line of JSON for each command and
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -85,14 +86,17 @@ class Command:
         return self.wait()
 
 
-def serve() -> None:
-    import benchmark.combination
-    import benchmark.run
-    import benchmark.transfer
-    import benchmark.workloads.adversarial  # noqa: F401
-    from benchmark.commands import run  # noqa: F401
-    from benchmark.sweep import launch, point, ray_launcher  # noqa: F401
+IMPORTS = ("benchmark.run", "benchmark.transfer", "benchmark.combination", "benchmark.workloads.adversarial",
+           "benchmark.searches.words", "benchmark.searches.pixels", "benchmark.commands.run", "benchmark.sweep.launch",
+           "benchmark.sweep.point", "small_models", "small_data", "peft")  # fmt: skip
 
+
+def serve() -> None:
+    for name in IMPORTS:
+        importlib.import_module(name)
+    from benchmark.quiet import quiet_libraries
+
+    quiet_libraries()  # imports the rest
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

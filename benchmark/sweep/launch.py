@@ -67,7 +67,8 @@ class Launch:
             ExitbenchError: a launcher that is not installed; whatever stops a sweep.
         """
         try:
-            batches = self._hydra.multirun("config", task, [*overrides, *self._bounds(overrides), "hydra.mode=MULTIRUN"])
+            asked = [*overrides, *self._bounds(overrides), "hydra.mode=MULTIRUN"]
+            batches = self._hydra.multirun("config", task, asked)
         except RuntimeError as error:
             raise _missing(error) from error
         engine = [one for one in overrides if one.lstrip("+~").startswith("hydra")]

@@ -32,7 +32,7 @@ CLOCKED = (
     "noise_after",
 )
 # Of any record: what says where it lies and what the clone was like just then.
-AROUND = ("content_sha256", "config", "git_commit", "git_dirty")
+AROUND = ("content_sha256", "config", "git_commit", "git_dirty", "noise_before", "noise_after")
 
 
 def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
