@@ -64,14 +64,14 @@ def composed(group: str, name: str, config_dir: str) -> list[str]:
     if group == "hydra/launcher":
         return _launcher(name, config_dir)
     if group == "workload/objective":
-        return _faults("config", ["workload=same", f"workload/objective={name}"], config_dir, ("workload",))
-    return _faults("train" if group == "recipe" else "config", [f"{group}={name}"], config_dir, _parts([group]))
+        return wrong_with("config", ["workload=same", f"workload/objective={name}"], config_dir, ("workload",))
+    return wrong_with("train" if group == "recipe" else "config", [f"{group}={name}"], config_dir, _parts([group]))
 
 
 def _bundle(primary: str, bundle: dict[str, str], sound: dict[str, dict[str, Path]], config_dir: str) -> list[str]:
     """Choices of several groups in one composition, which is quicker; each by itself where something is wrong."""
     overrides = [f"{group}={name}" for group, name in bundle.items()]
-    if primary and not _faults(primary, overrides, config_dir, _parts(bundle)):
+    if primary and not wrong_with(primary, overrides, config_dir, _parts(bundle)):
         return []
     return [f"{_name(sound[group][name])}: {fault}" for group, name in bundle.items()
             for fault in composed(group, name, config_dir)]  # fmt: skip
@@ -81,7 +81,7 @@ def _parts(groups: Iterable[str]) -> list[str]:
     return [part for group in groups for part in (("model", "dataset", "policy") if group == "model" else (group,))]
 
 
-def _faults(primary: str, overrides: Sequence[str], config_dir: str, parts: Sequence[str]) -> list[str]:
+def wrong_with(primary: str, overrides: Sequence[str], config_dir: str, parts: Sequence[str]) -> list[str]:
     """What is wrong with these parts of a composed configuration."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -127,7 +127,7 @@ def _experiment(name: str, config_dir: str) -> tuple[int, list[str]]:
     wrong = []
     for point in sweeps.cover(found):
         parts = ("model", "dataset", "workload", "policy", "hardware")
-        for fault in _faults("config", [chosen, *point], config_dir, parts):
+        for fault in wrong_with("config", [chosen, *point], config_dir, parts):
             wrong.append(f"{fault} (at {' '.join(point) or 'its defaults'})")
     return len(sweeps.points(found)), list({fault.partition(" (at ")[0]: fault for fault in wrong}.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,7 @@ class ThreeExits(nn.Module):
         super().__init__()
         self.num_classes, self.width = num_classes, width
         sizes = [1, width, 2 * width, 4 * width]
-        self.stages = nn.ModuleList(
-            [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.stages = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(sizes)])
         self.heads = nn.ModuleList([nn.Linear(size, num_classes) for size in sizes[1:]])
         self.weights_hash = load_weights(self, checkpoint) if checkpoint else "untrained"
 
