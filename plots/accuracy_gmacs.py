@@ -2,7 +2,8 @@
 
     python plots/accuracy_gmacs.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per dataset, GMACs on a logarithmic axis. Curves are of clean samples.
+One panel per dataset, GMACs on a logarithmic axis. Curves are of clean samples; of several exit rules on a model the
+one whose curve has the largest area is drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from plots.command import figure_main
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with accuracy and gmacs_mean; `curve` and `exits` are drawn where the frame carries them."""
-    rows = _distinct(style.rows_with(frame, "accuracy", "gmacs_mean"))
+    rows = _one_rule(_distinct(style.rows_with(frame, "accuracy", "gmacs_mean")))
     datasets = style.groups(rows, "dataset")
     figure, axes = style.panels(len(datasets), height_mm=50, extra_mm=16)
     looks = style.colours(row["model"] for row in rows)
@@ -34,6 +35,17 @@ def draw(frame: pd.DataFrame) -> Figure:
     keys.append(style.key("operating point, clean", marker="o"))
     style.legend(figure, keys + style.shared_keys(rows, "operating point, attacked"))
     return figure
+
+
+def _one_rule(rows: list[style.Row]) -> list[style.Row]:
+    """Of several rules on one model only that of the largest area under its curve, and the bound: rules side by side
+    are the figure exit_rules."""
+    kept: list[style.Row] = []
+    for same in style.groups(rows, "model", "dataset").values():
+        rules = [row for row in same if not style.is_bound(row)]
+        best = max(rules or same, key=lambda row: (row["results"] or {}).get("area") or 0)["policy"]
+        kept += [row for row in same if row["policy"] == best or style.is_bound(row)]
+    return kept
 
 
 def _distinct(rows: list[style.Row]) -> list[style.Row]:

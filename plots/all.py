@@ -23,6 +23,7 @@ from plots import (
     gain_lost_budget,
     latency_accuracy,
     realized,
+    reliability,
 )
 from plots.style import Draw, NothingToDraw, save
 
@@ -37,6 +38,7 @@ FIGURES: dict[str, Draw] = {
     "gain_lost_budget": gain_lost_budget.draw,
     "latency_accuracy": latency_accuracy.draw,
     "realized": realized.draw,
+    "reliability": reliability.draw,
 }
 
 

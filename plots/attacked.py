@@ -28,11 +28,15 @@ def rank(workload: str) -> tuple[int, str]:
     return (ORDER.index(workload) if workload in ORDER else len(ORDER), workload)
 
 
-def looks(rows: Iterable[style.Row]) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each attack, in their order."""
+def looks(rows: Iterable[style.Row]) -> dict[str, tuple[str, str, str]]:
+    """A colour, a marker and a line for each attack, in their order; lines are dashed where colours come again."""
     names = sorted({row["workload"] for row in rows}, key=rank)
     return {
-        name: (style.COLOURS[i % len(style.COLOURS)], style.MARKERS[i % len(style.MARKERS)])
+        name: (
+            style.COLOURS[i % len(style.COLOURS)],
+            style.MARKERS[i % len(style.MARKERS)],
+            "-" if i < len(style.COLOURS) else "--",
+        )
         for i, name in enumerate(names)
     }
 

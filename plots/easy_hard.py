@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows.sort(key=lambda row: (-len(row["examples"]), row["status"] != "ok"))
     shown = sorted(style.groups(rows, "dataset", "model").items())[:MOST_PANELS]
     exits = [int(group[0]["num_exits"]) for _, group in shown]
-    figure, axes = style.panels(len(shown), height_mm=20 + 7 * sum(exits) / len(exits), extra_mm=8)
+    figure, axes = style.panels(len(shown), height_mm=20 + 7 * sum(exits) / len(exits), extra_mm=13)
     style.height_ratios(axes, [3 + number for number in exits])
     for axis, (names, group) in zip(axes, shown, strict=True):
         _panel(axis, group[0])

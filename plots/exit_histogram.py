@@ -2,7 +2,8 @@
 
     python plots/exit_histogram.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per model, dataset and policy; one row of each workload is drawn, as hardware does not move exits.
+One panel per model, dataset and policy; one row of each workload is drawn, as hardware does not move exits:
+clean and the first four attacks, in the order of `attacked.ORDER`.
 """
 
 from __future__ import annotations
@@ -15,34 +16,43 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from plots import style
+from plots import attacked, style
 from plots.command import figure_main
 
 MOST_PANELS = 8
+MOST_WORKLOADS = 5  # clean and four attacks: bars of more cannot be told apart
+ENDS = ("never", "always_first")  # of the scale: all leave at one exit
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with an exit_histogram; `ok` rows are preferred to `unreliable` ones."""
-    rows = sorted(style.rows_with(frame, "exit_histogram"), key=lambda row: row["status"] != "ok")
+    rows = [row for row in style.rows_with(frame, "exit_histogram") if row["policy"] not in ENDS]
+    if not rows:
+        raise style.NothingToDraw("needs rows of a rule that leaves at more than one exit")
+    rows.sort(key=lambda row: row["status"] != "ok")
     shown = sorted(style.groups(rows, "model", "dataset", "policy").items())[:MOST_PANELS]
-    figure, axes = style.panels(len(shown), height_mm=38)
+    columns = 1 if len(shown) < 4 else 2
+    figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
     looks = _colours([row["workload"] for row in rows])
+    rows = [row for row in rows if row["workload"] in looks]
     for axis, (names, group) in zip(axes, shown, strict=True):
         _panel(axis, {row["workload"]: row for row in reversed(group)}, looks)
-        axis.set_title(", ".join(names), pad=9)
-        axis.set_ylabel("Samples (%)")
-    axes[-1].set_xlabel("Exit depth (exits computed)")
+        model, dataset, policy = names
+        axis.set_title(f"{model}, {dataset}, {policy}" if columns == 1 else f"{model}\n{policy}", pad=9)
+    style.outer_labels(
+        axes, columns, "Exit depth (exits computed)" if columns == 1 else "Exit depth (exits)", "Samples (%)"
+    )
     keys: list = [Patch(facecolor=colour, label=workload) for workload, colour in looks.items()]
     keys.append(style.key("mean depth", marker="v"))
-    style.legend(figure, keys, columns=min(4, len(keys)))
+    style.legend(figure, keys, columns=3)
     return figure
 
 
 def _colours(workloads: Iterable[str]) -> dict[str, str]:
-    """Clean first and blue; the attacks in the palette's other colours."""
-    names = sorted(set(workloads) | {"clean"}, key=lambda name: (name != "clean", name))
-    colours = {name: style.COLOURS[i % len(style.COLOURS)] for i, name in enumerate(names)}
+    """Clean first and blue; the first attacks in the palette's other colours."""
+    names = sorted(set(workloads) | {"clean"}, key=lambda name: (name != "clean", attacked.rank(name)))
+    colours = dict(zip(names, style.COLOURS[:MOST_WORKLOADS], strict=False))
     return {name: colour for name, colour in colours.items() if name in set(workloads)}
 
 
@@ -60,7 +70,7 @@ def _panel(axis: Axes, rows: dict[str, style.Row], looks: dict[str, str]) -> Non
         axis.axvline(mean, color=looks[workload], linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
     axis.set_xlim(0.4, max(len(row["exit_histogram"]) for row in rows.values()) + 0.6)
     axis.set_ylim(0, 1)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axis.grid(visible=False, axis="x")
     style.percent(axis.yaxis)
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS = 6
+MOST_PANELS = 8
 GOAL = 0.8  # SAME's headline
 
 
@@ -27,7 +27,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     shown = shown[:MOST_PANELS]
     rules = sorted({row["policy"] for _, group in shown for row in group})
     hues = {rule: style.COLOURS[i % len(style.COLOURS)] for i, rule in enumerate(rules)}
-    heights = [4.2 * (len({row["workload"] for row in group}) + 1) for _, group in shown]
+    heights = [3.4 * (len({row["workload"] for row in group}) + 1) for _, group in shown]
     legend_rows = -(-(len(rules) + 1) // 3)
     figure, axes = style.panels(len(shown), sum(heights) / len(shown), extra_mm=16 + 4 * legend_rows, sharex=True)
     style.height_ratios(axes, heights)
@@ -36,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.set_title(f"{model}, {dataset}")
     axes[-1].set_xlabel("Layer gain lost (%)")
     keys: list = [Patch(facecolor=hue, label=rule) for rule, hue in hues.items()]
-    keys.append(style.key("80 %, SAME's headline", line="--"))
+    keys.append(style.key("80 %, SAME's claim", line="--"))
     style.legend(figure, keys, columns=3)
     return figure
 

@@ -13,11 +13,13 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS = 6
+MOST_PANELS = 8
+QUERIES = "Queries (forwards a sample)"
 Points = list[tuple[float, float]]
 
 
@@ -27,22 +29,25 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = attacked.attacks(frame)
     shown = []
     for (model, dataset), group in sorted(style.groups(rows, "model", "dataset").items()):
-        title = f"{model}, {dataset}"
-        shown.append((title, "Queries (forwards a sample may cost)", _by_queries(attacked.widest(group))))
+        title = model, dataset
+        shown.append((title, QUERIES, _by_queries(attacked.widest(group))))
         by_size = _by_size(group)
         if any(len(points) > 1 for points in by_size.values()):
             small = max(attacked.size(row) for row in group) <= 1
-            label = "Radius ε (255ths of the pixel range)" if small else "Words that may change (number)"
+            label = "Radius ε (255ths of range)" if small else "Words changed (at most)"
             shown.append((title, label, by_size))
     shown = [panel for panel in shown if any(panel[2].values())][:MOST_PANELS]
     if not shown:
         raise style.NothingToDraw("needs rows of attacks with curves against queries, or at several budgets")
     looks = attacked.looks(rows)
-    figure, axes = style.panels(len(shown), height_mm=44, extra_mm=8 + 4 * -(-len(looks) // 3))
-    for axis, (title, label, curves) in zip(axes, shown, strict=True):
-        _panel(axis, curves, looks, logarithmic=label.startswith("Queries"))
-        axis.set(title=title, xlabel=label, ylabel="Gain lost (%)")
-    style.legend(figure, [style.key(name, *look, line="-") for name, look in looks.items()], columns=3)
+    columns = 1 if len(shown) < 3 else 2
+    extra = 8 + 4 * -(-len(looks) // 3)
+    figure, axes = style.panels(len(shown), 44 if columns == 1 else 40, extra_mm=extra, columns=columns)
+    for place, (axis, (title, label, curves)) in enumerate(zip(axes, shown, strict=True)):
+        _panel(axis, curves, looks, logarithmic=label == QUERIES, narrow=columns > 1)
+        axis.set(title=(", " if columns == 1 else "\n").join(title), xlabel=label)
+        axis.set_ylabel("Gain lost (%)" if place % columns == 0 else "")
+    style.legend(figure, [style.key(name, *look) for name, look in looks.items()], columns=3)
     return figure
 
 
@@ -83,14 +88,18 @@ def _mean(values: Iterable[float]) -> float:
     return sum(listed) / len(listed)
 
 
-def _panel(axis: Axes, curves: dict[str, Points], looks: dict[str, tuple[str, str]], logarithmic: bool) -> None:
+def _panel(
+    axis: Axes, curves: dict[str, Points], looks: dict[str, tuple[str, str, str]], logarithmic: bool, narrow: bool
+) -> None:
     for name, points in curves.items():
         if points:
-            colour, marker = looks[name]
-            axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=3)
+            colour, marker, line = looks[name]
+            axis.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3)
     places = [at for points in curves.values() for at, _ in points]
     if logarithmic:
-        style.log_axis(axis.xaxis, max(1, min(places)), max(2, *places))
+        style.log_axis(axis.xaxis, max(1, min(places)), max(2, *places), narrow)
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axis.set_ylim(-0.03, 1.03)
     style.percent(axis.yaxis)
 

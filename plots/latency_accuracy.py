@@ -21,6 +21,9 @@ MOST_PANELS = 6
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with accuracy and latency_ms_p50."""
     rows = style.rows_with(frame, "latency_ms_p50", "accuracy")
+    rows = [row for row in rows if row["scenario"] == "single_stream"]
+    if not rows:
+        raise style.NothingToDraw("needs rows with latency_ms_p50 and accuracy, of samples one at a time")
     shown = sorted(style.groups(rows, "fingerprint", "dataset").items())[:MOST_PANELS]
     figure, axes = style.panels(len(shown), height_mm=46, extra_mm=20)
     looks = {model: colour for model, (colour, _) in style.colours(row["model"] for row in rows).items()}

@@ -11,30 +11,39 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots import style
+from plots import attacked, style
 from plots.command import figure_main
 
 MOST_ROWS = 40
+KIND = ("model", "dataset", "workload", "policy", "hardware", "scenario", "batch", "fingerprint")
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From rows with mac_speedup and speedup; the first 40 in the leaderboard's order."""
-    rows = style.rows_with(frame, "speedup", "mac_speedup")[:MOST_ROWS]
+    """From rows with mac_speedup and speedup: at most 40, clean ones and `ok` ones first, then attacks in their order."""
+    rows = _first(style.rows_with(frame, "speedup", "mac_speedup"))
     shown = style.groups(rows, "model", "dataset")
-    heights = [4.6 * (len(group) + 1.5) for group in shown.values()]
+    heights = [3.8 * (len(group) + 1.5) for group in shown.values()]
     figure, axes = style.panels(len(shown), height_mm=sum(heights) / len(shown), extra_mm=22, sharex=True)
     style.height_ratios(axes, heights)
     looks = style.colours(row["model"] for row in rows)
     for axis, ((model, dataset), group) in zip(axes, shown.items(), strict=True):
         _panel(axis, group, looks[model][0])
-        axis.set_title(f"{model}, {dataset}")
+        axis.set_title(f"{model}, {dataset}", loc="right")
     axes[-1].set_xlabel("Speed-up over full depth (×)")
     keys = [style.key("in MACs", marker="|"), style.key("measured, 95% interval", marker=".", line="-")]
     grey = [style.key("unreliable", style.GREY, ".")] if any(row["status"] != "ok" for row in rows) else []
     keys[0].set(markersize=8, markeredgewidth=1.6)
     style.legend(figure, keys + grey, columns=3)
     return figure
+
+
+def _first(rows: list[style.Row]) -> list[style.Row]:
+    """One row of each kind, those that matter most where there are too many, in the leaderboard's order."""
+    kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
+    by_weight = sorted(kinds, key=lambda same: (same[0]["workload"] != "clean", attacked.rank(same[0]["workload"])))
+    kept = {same[0]["record_id"] for same in by_weight[:MOST_ROWS]}
+    return [row for row in rows if row["record_id"] in kept]
 
 
 def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
@@ -45,8 +54,8 @@ def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
         axis.plot([promise], [place], "|", color=shade, markersize=9, markeredgewidth=1.6, zorder=3)
         interval = [[max(0, speedup - row["speedup_lo"])], [max(0, row["speedup_hi"] - speedup)]]
         axis.errorbar([speedup], [place], xerr=interval, fmt=".", color=shade, zorder=4)
-    several = [name for name in ("policy", "fingerprint") if len(style.groups(rows, name)) > 1]
-    labels = [", ".join(row[name] for name in ("workload", "hardware", *several)) for row in rows]
+    several = [name for name in ("policy", "scenario", "batch", "fingerprint") if len(style.groups(rows, name)) > 1]
+    labels = [", ".join(str(row[name]) for name in ("workload", "hardware", *several) if row[name]) for row in rows]
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.axvline(1, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)

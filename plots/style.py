@@ -7,6 +7,7 @@ beside LaTeX's text and needs no LaTeX.
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ COLUMN_MM = 84
 # Okabe and Ito's palette, black and its palest yellow left out; grey is kept for what is not reliable.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MOST_IDS = 500  # record ids that a figure's metadata holds one by one
 GREY = "#9A9A9A"
 INK = "#333333"
 
@@ -93,12 +95,28 @@ def styled(draw: Callable[[pd.DataFrame], Figure]) -> Draw:
     return inside
 
 
-def panels(count: int, height_mm: float, extra_mm: float = 12, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure one column wide with `count` panels under each other, each height_mm high, and room for a legend."""
-    figure = Figure(figsize=(COLUMN_MM / 25.4, (count * height_mm + extra_mm) / 25.4), layout="constrained")
+def panels(
+    count: int, height_mm: float, extra_mm: float = 12, sharex: bool = False, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure one column of a paper wide, its panels height_mm high, under each other or in `columns` of their own,
+    and room for a legend. Panels come line by line."""
+    lines = -(-count // columns)
+    figure = Figure(figsize=(COLUMN_MM / 25.4, (lines * height_mm + extra_mm) / 25.4), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, hspace=0.04)  # type: ignore[union-attr]
-    grid = figure.subplots(count, 1, squeeze=False, sharex=sharex)
-    return figure, list(grid[:, 0])
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=sharex)
+    axes = list(grid.flat)
+    for unused in axes[count:]:
+        unused.remove()
+    return figure, axes[:count]
+
+
+def outer_labels(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
+    """Name the axes at the left and below only: the same names hold for all panels."""
+    for place, axis in enumerate(axes):
+        if place % columns == 0:
+            axis.set_ylabel(y)
+        if place + columns >= len(axes):
+            axis.set_xlabel(x)
 
 
 def height_ratios(axes: Sequence[Axes], heights: Sequence[float]) -> None:
@@ -126,13 +144,14 @@ def colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(ordered)}
 
 
-def log_axis(axis: Axis, low: float, high: float) -> None:
-    """Make an axis logarithmic, a little wider than low … high, its ticks printed as plain numbers."""
+def log_axis(axis: Axis, low: float, high: float, narrow: bool = False) -> None:
+    """Make an axis logarithmic, a little wider than low … high, its ticks printed as plain numbers; few if `narrow`."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")  # type: ignore[attr-defined]
     low, high = low / (high / low) ** 0.06 / 1.03, high * (high / low) ** 0.06 * 1.03
     getattr(axis.axes, f"set_{axis.axis_name}lim")(low, high)  # type: ignore[attr-defined]
     decades = math.log10(high / low)
-    steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    dense = (1.0, 2.0, 4.0) if narrow else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    steps = (1.0,) if decades > (1.6 if narrow else 3) else (1.0, 2.0, 5.0) if decades > 0.9 else dense
     axis.set_major_locator(LogLocator(subs=steps, numticks=99))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
@@ -183,13 +202,23 @@ def shared_keys(rows: Iterable[Row], attacked: str = "attacked") -> list[Line2D]
 
 
 def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper: bool = False) -> list[Path]:
-    """Write `<out>/<name>.png` (300 dpi) and `.pdf`, each whole, with the record ids in their metadata."""
+    """Write `<out>/<name>.png` (300 dpi) and `.pdf`, each whole, with the record ids in their metadata.
+
+    Of more than MOST_IDS records, the metadata holds their number and a hash, and `<name>.records.txt` the ids.
+    """
+    paths = []
     ids = "records: " + ", ".join(record_ids)
+    if len(record_ids) > MOST_IDS:
+        lines = "".join(f"{one}\n" for one in sorted(record_ids))
+        digest = hashlib.sha256(lines.encode()).hexdigest()
+        ids = f"records: {len(record_ids)}, listed in {name}.records.txt, which has sha256 {digest}"
+        with whole_file(out / f"{name}.records.txt") as temporary:
+            temporary.write_text(lines, encoding="utf-8")
+        paths.append(out / f"{name}.records.txt")
     metadata = {
         "png": {"Title": name, "Description": ids, "Software": "exitbench"},
         "pdf": {"Title": name, "Subject": ids, "Creator": "exitbench", "CreationDate": None},
     }
-    paths = []
     for kind, facts in metadata.items():
         path = out / f"{name}.{kind}"
         with look(paper), whole_file(path) as temporary:

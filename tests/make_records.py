@@ -83,7 +83,13 @@ def outcome(model: str, workload: str) -> dict[str, Any]:
     gmacs = sum(count * cost for count, cost in zip(histogram, facts["gmacs"], strict=True)) / n
     full = facts["gmacs"][-1]
     exits = [
-        {"exit_depth": i + 1, "accuracy": a - harm, "accuracy_stderr": share(a - harm, n)["stderr"], "gmacs": cost}
+        {
+            "exit_depth": i + 1,
+            "accuracy": a - harm,
+            "accuracy_stderr": share(a - harm, n)["stderr"],
+            "gmacs": cost,
+            "reliability": reliability(a - harm, n),
+        }
         for i, (a, cost) in enumerate(zip(facts["exits"], facts["gmacs"], strict=True))
     ]
     return {
@@ -101,6 +107,15 @@ def outcome(model: str, workload: str) -> dict[str, Any]:
         },
         "curve": curve(facts, harm),
     }
+
+
+def reliability(accuracy: float, n: int) -> dict[str, Any]:
+    """Two bins around an accuracy, the surer one a little too sure."""
+    high, low = min(0.98, accuracy + 0.05), accuracy - 0.1
+    counts = [n // 3, n - n // 3]
+    right = [accuracy - 0.1 * counts[1] / counts[0] / 4, accuracy + 0.1 / 4]
+    ece = sum(count / n * abs(a - c) for count, a, c in zip(counts, right, (low, high), strict=True))
+    return {"bins": 15, "count": counts, "confidence": [low, high], "accuracy": right, "ece": ece}
 
 
 def share(value: float, n: int) -> dict[str, Any]:

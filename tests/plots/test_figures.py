@@ -26,7 +26,7 @@ FRAMES = {
 }  # fmt: skip
 
 
-CLEAN_ONLY = ("budget_curve", "easy_hard")
+CLEAN_ONLY = ("budget_curve", "easy_hard", "reliability")
 ATTACKED_ONLY = ("attack_examples", "gain_lost_bars", "gain_lost_budget")
 
 
@@ -90,7 +90,7 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
     paths = draw_frame(frame, tmp_path, tell=told.append)
     assert [path.name for path in paths] == [
         f"{name}.{kind}"
-        for name in ("accuracy_gmacs", "budget_curve", "easy_hard", "exit_histogram", "exit_rules")
+        for name in ("accuracy_gmacs", "budget_curve", "easy_hard", "exit_histogram", "exit_rules", "reliability")
         for kind in ("png", "pdf")
     ]
     assert told == [
@@ -176,7 +176,8 @@ def test_records_of_before_the_protocol_draw_what_they_can(tmp_path):
     del one.results["protocol"]
     told = []
     draw_frame(leaderboard.frame([one]), tmp_path, tell=told.append)
-    assert [line.split()[0] for line in told] == sorted((*CLEAN_ONLY, *ATTACKED_ONLY))
+    without = (name for name in (*CLEAN_ONLY, *ATTACKED_ONLY) if name != "reliability")
+    assert [line.split()[0] for line in told] == sorted(without)
 
 
 def same_at(size, taken, workload="same"):

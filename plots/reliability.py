@@ -1,0 +1,75 @@
+"""Whether exits know what they know: confidence against accuracy at each exit, with the expected calibration error.
+
+    python plots/reliability.py --leaderboard results/leaderboard.csv --out plots/out
+
+One panel per model and dataset, of clean records; every exit answers all samples. Above the diagonal an exit is too
+modest, below it too sure. A dot stands for a bin of equal width that holds at least one sample in fifty, its size for
+how many. Calibration error: Guo et al. (ICML 2017), 15 bins.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots import style
+from plots.command import figure_main
+
+MOST_PANELS = 8
+FEWEST = 0.02  # of all samples, for a bin to be drawn: fewer say little of its accuracy
+RAMP = ("#B4CFE4", "#7FB2D6", "#3E8FC4", "#0072B2", "#00517E", "#00304B")  # the first exit is the palest
+
+
+@style.styled
+def draw(frame: pd.DataFrame) -> Figure:
+    """From clean rows whose `exits` hold `reliability`; one row of each model, as rule and clock move none of it."""
+    rows = [row for row in style.rows_with(frame, "accuracy_full") if row["workload"] == "clean"]
+    rows = [row for row in rows if row["exits"] and all("reliability" in place for place in row["exits"])]
+    if not rows:
+        raise style.NothingToDraw("needs clean rows whose exits hold reliability, as records from 0.3.0 on do")
+    rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
+    shown = sorted(style.groups(rows, "dataset", "model").items())[:MOST_PANELS]
+    columns = 1 if len(shown) == 1 else 2
+    figure, axes = style.panels(len(shown), 62 if columns == 1 else 46, extra_mm=12, columns=columns)
+    for axis, ((dataset, model), group) in zip(axes, shown, strict=True):
+        _panel(axis, group[0]["exits"])
+        axis.set_title(f"{model}\n{dataset}")
+    style.outer_labels(axes, columns, "Confidence (%)", "Accuracy (%)")
+    depth = max(len(group[0]["exits"]) for _, group in shown)
+    keys = [style.key(f"exit {at}", _shade(at, depth), "o", "-") for at in ({1, depth} if depth > 1 else {1})]
+    keys.append(style.key("sure as right", line="--"))
+    style.legend(figure, keys, columns=3)
+    return figure
+
+
+def _shade(depth: int, exits: int) -> str:
+    """From pale to dark with depth, so that the order is seen without a key for each exit."""
+    return RAMP[round((depth - 1) / max(1, exits - 1) * (len(RAMP) - 1))]
+
+
+def _panel(axis: Axes, exits: list[dict]) -> None:
+    axis.plot([0, 1], [0, 1], "--", color=style.INK, linewidth=0.8, zorder=1)
+    lowest = 1.0
+    for place in exits:
+        seen, colour = place["reliability"], _shade(place["exit_depth"], len(exits))
+        n = sum(seen["count"])
+        bins = zip(seen["confidence"], seen["accuracy"], seen["count"], strict=True)
+        kept = [(sure, right, count / n) for sure, right, count in bins if count >= FEWEST * n]
+        if not kept:
+            continue
+        sure, right, shares = zip(*kept, strict=True)
+        axis.plot(sure, right, "-", color=colour, linewidth=0.9, zorder=2)
+        axis.scatter(sure, right, s=[4 + 30 * share for share in shares], color=colour, linewidth=0, zorder=3)
+        lowest = min(lowest, *sure, *right)
+    low = max(0.0, lowest - 0.06)
+    axis.set(xlim=(low, 1.03), ylim=(low, 1.03), aspect="equal", adjustable="box")
+    errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
+    said = f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
+    axis.text(0.98, 0.03, said, ha="right", transform=axis.transAxes, fontsize=7)
+    style.percent(axis.xaxis)
+    style.percent(axis.yaxis)
+
+
+if __name__ == "__main__":
+    figure_main("reliability", draw)
