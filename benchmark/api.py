@@ -147,7 +147,7 @@ def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool 
     """All exits' logits (N, E, C) of `samples`, in float32 on the model's own device; with a progress bar.
 
     cache: keep the trace on disk and take it from there next time, as `exitbench run` does. The key is the weights,
-    the inputs and what the model says about itself: leave it off while you edit a model's code.
+    the inputs, what the model says about itself and the file of its class: not the code of a class in a notebook.
 
     Raises:
         ExitbenchError: exits that are not what the model says; no samples; a model without weights to cache by.

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from benchmark import foreign
 from benchmark.types import EarlyExitModel, ExitbenchError, ImageSample, Sample, TextSample
 
 UNTRAINED = "untrained"
@@ -20,8 +21,10 @@ def model_facts(model: EarlyExitModel) -> dict[str, Any]:
     What else decides it and is in no weight (where the exits are, how tokens are pooled) a model says as `settings`.
     """
     settings = getattr(model, "settings", {})
+    code = foreign.code_of(type(model).__module__)
     return {
         **({"settings": settings} if settings else {}),
+        **({"model_code": code} if code else {}),
         "weights": weights_hash(model),
         "exits": (model.num_exits, model.num_classes),
         "tokenizer": tokenizer_hash(getattr(model, "tokenizer", None)),

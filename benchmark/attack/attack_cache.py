@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from benchmark.files import sha256_file, whole_file
+from benchmark.foreign import code_of
 from benchmark.identity import content_hash, model_facts, samples_hash
 from benchmark.types import EarlyExitModel, ImageSample, Perturbed, Policy, Sample, TextSample
 
@@ -66,7 +67,8 @@ def describe(thing: Any) -> dict[str, Any]:
     if isinstance(thing, functools.partial):
         return describe(thing.func) | {"args": list(thing.args)} | thing.keywords
     if hasattr(thing, "__qualname__"):
-        return {"is": f"{thing.__module__}.{thing.__qualname__}"}
+        code = code_of(thing.__module__)
+        return {"is": f"{thing.__module__}.{thing.__qualname__}"} | ({"code": code} if code else {})
     names = (
         [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else list(vars(thing))
     )

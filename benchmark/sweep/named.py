@@ -18,6 +18,7 @@ def identity(cfg: Any) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from benchmark import __version__
+    from benchmark.foreign import code_in
     from benchmark.hardware import fingerprint
     from benchmark.records.record import record_id
 
@@ -30,6 +31,8 @@ def identity(cfg: Any) -> dict[str, Any]:
     parts = {"config": decides, "choices": choices, "version": __version__, **_weights(config)}
     if local := local_folders(config):
         parts["folders"] = local
+    if code := code_in(config):
+        parts["code"] = code
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
         "choices": choices,
