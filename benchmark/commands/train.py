@@ -61,7 +61,8 @@ def _keep(cfg: Any, model: Any, dataset: Any, stages: Any, command: str) -> None
     seconds = sum(stage.seconds for stage in stages)
     settings: Any = OmegaConf.to_container(cfg.recipe, resolve=True)
     lines = recipe_lines(settings, stages)
-    write_card(weights.with_suffix(".md"), weights.stem, command, dataset, sha256, seconds, cfg.device, {}, exits, lines)
+    card = weights.with_suffix(".md")
+    write_card(card, weights.stem, command, dataset, sha256, seconds, cfg.device, {}, exits, lines)
     for depth, row in enumerate(exits, 1):
         print(f"exit {depth}: calibration {row['calibration']:.4f}, test {row['test']:.4f}, {row['gmacs']:.5f} GMACs")
     print(f"wrote {weights} and its card")
