@@ -32,8 +32,8 @@ CLOCKED = (
     "noise_before",
     "noise_after",
 )
-# Of any record: what says where it lies and what the clone was like just then.
-AROUND = ("content_sha256", "config", "git_commit", "git_dirty", "noise_before", "noise_after")
+# Of any record: where it lies, what the clone and the machine were like, what had been made before.
+AROUND = ("content_sha256", "config", "git_commit", "git_dirty", "from_cache", "noise_before", "noise_after")
 
 
 def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
