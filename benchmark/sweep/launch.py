@@ -68,16 +68,15 @@ class Launch:
         """
         try:
             asked = [*overrides, *self._bounds(overrides), "hydra.mode=MULTIRUN"]
-            batches = self._hydra.multirun("config", task, asked)
+            batches = self._hydra.multirun("config", _Caught(task), asked)
         except RuntimeError as error:
             raise _missing(error) from error
         engine = [one for one in overrides if one.lstrip("+~").startswith("hydra")]
-        return [(job.return_value, [*job.overrides, *engine]) for batch in batches for job in batch]
+        return [(_value(job), [*job.overrides, *engine]) for batch in batches for job in batch]
 
     def single(self, task: Task, overrides: Sequence[str]) -> list[tuple[Outcome, list[str]]]:
         """The same of one combination."""
-        job = self._hydra.run("config", task, list(overrides))
-        return [(job.return_value, list(overrides))]
+        return [(_value(self._hydra.run("config", _Caught(task), list(overrides))), list(overrides))]
 
     def many(self, overrides: Sequence[str]) -> bool:
         """Whether the configuration asks for a sweep by itself."""
@@ -108,6 +107,25 @@ class Launch:
         if not launcher.target.endswith(".LocalLauncher") or launcher.batch is not None:
             return []
         return [f"hydra.sweeper.max_batch_size={2 * usable_cores()}"]
+
+
+@dataclass(frozen=True)
+class _Caught:
+    """A task whose errors come back as what it returns: of one that raises, Hydra says more than a line by itself."""
+
+    task: Task
+
+    def __call__(self, cfg: Any) -> Outcome | Exception:
+        try:
+            return self.task(cfg)
+        except Exception as error:
+            return error
+
+
+def _value(job: Any) -> Outcome:
+    if isinstance(job.return_value, Exception):
+        raise job.return_value
+    return job.return_value
 
 
 def _missing(error: RuntimeError) -> ExitbenchError:
