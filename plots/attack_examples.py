@@ -21,7 +21,7 @@ from plots import attacked, style
 from plots.command import figure_main
 
 MOST_PANELS, EACH = 4, 2
-WIDTH = 42  # characters of a line of text
+WIDTH = 46  # characters of a line of text
 MARK = style.COLOURS[1]
 Word = tuple[str, bool]  # a piece of a text and whether it was changed
 

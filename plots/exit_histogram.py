@@ -31,18 +31,16 @@ def draw(frame: pd.DataFrame) -> Figure:
     if not rows:
         raise style.NothingToDraw("needs rows of a rule that leaves at more than one exit")
     rows.sort(key=lambda row: row["status"] != "ok")
+    looks = _colours([row["workload"] for row in rows])
+    rows = [row for row in rows if row["workload"] in looks]
     shown = sorted(style.groups(rows, "model", "dataset", "policy").items())[:MOST_PANELS]
     columns = 1 if len(shown) < 4 else 2
     figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
-    looks = _colours([row["workload"] for row in rows])
-    rows = [row for row in rows if row["workload"] in looks]
     for axis, (names, group) in zip(axes, shown, strict=True):
         _panel(axis, {row["workload"]: row for row in reversed(group)}, looks)
         model, dataset, policy = names
         axis.set_title(f"{model}, {dataset}, {policy}" if columns == 1 else f"{model}\n{policy}", pad=9)
-    style.outer_labels(
-        axes, columns, "Exit depth (exits computed)" if columns == 1 else "Exit depth (exits)", "Samples (%)"
-    )
+    style.outer_labels(axes, columns, "Exit depth (exits)", "Samples (%)")
     keys: list = [Patch(facecolor=colour, label=workload) for workload, colour in looks.items()]
     keys.append(style.key("mean depth", marker="v"))
     style.legend(figure, keys, columns=3)

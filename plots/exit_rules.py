@@ -2,7 +2,8 @@
 
     python plots/exit_rules.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per model, dataset and workload, in two columns from three on. The dotted line joins the exits, each alone; the dashed one is the oracle's.
+One panel per model, dataset and workload, in two columns from three on; GMACs are of a mean sample. The dotted line
+joins the exits, each alone; the dashed one is the oracle's.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         _panel(axis, group, looks, narrow=columns > 1)
         facts = [dataset, *([workload] if workload != "clean" else [])]
         axis.set_title(", ".join([model, *facts]) if columns == 1 else f"{model}\n{facts[-1]}")
-    style.outer_labels(
-        axes, columns, "Compute (GMACs)" if columns > 1 else "Compute (GMACs per sample)", "Accuracy (%)"
-    )
+    style.outer_labels(axes, columns, "Compute (GMACs)", "Accuracy (%)")
     keys = [style.key(policy, colour, marker, "-") for policy, (colour, marker) in looks.items()]
     keys.append(style.key("one exit for all", marker=".", line=":"))
     bounds = [style.key("oracle (a bound)", line="--")] if any(style.is_bound(row) for row in drawn) else []

@@ -19,7 +19,7 @@ from plots import attacked, style
 from plots.command import figure_main
 
 MOST_PANELS = 8
-QUERIES = "Queries (forwards a sample)"
+QUERIES = "Queries (forwards)"
 Points = list[tuple[float, float]]
 
 
@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         by_size = _by_size(group)
         if any(len(points) > 1 for points in by_size.values()):
             small = max(attacked.size(row) for row in group) <= 1
-            label = "Radius ε (255ths of range)" if small else "Words changed (at most)"
+            label = "Radius ε (1/255)" if small else "Words (at most)"
             shown.append((title, label, by_size))
     shown = [panel for panel in shown if any(panel[2].values())][:MOST_PANELS]
     if not shown:

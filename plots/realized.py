@@ -20,7 +20,7 @@ KIND = ("model", "dataset", "workload", "policy", "hardware", "scenario", "batch
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From rows with mac_speedup and speedup: at most 40, clean ones and `ok` ones first, then attacks in their order."""
+    """From rows with mac_speedup and speedup: at most 40, clean ones first, then attacks in their order."""
     rows = _first(style.rows_with(frame, "speedup", "mac_speedup"))
     shown = style.groups(rows, "model", "dataset")
     heights = [3.8 * (len(group) + 1.5) for group in shown.values()]

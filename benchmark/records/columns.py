@@ -41,6 +41,7 @@ COLUMNS: dict[str, str] = {
     "energy_source": "text",
     **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
     **dict.fromkeys(("exits", "curve", "results", "config", "examples", "attack"), "object"),
+    **dict.fromkeys(("machine", "provenance"), "object"),
 }
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
