@@ -31,16 +31,22 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
     shown = sorted(style.groups(rows, "dataset", "model").items())[:MOST_PANELS]
     columns = 1 if len(shown) == 1 else 2
-    figure, axes = style.panels(len(shown), 62 if columns == 1 else 46, extra_mm=12, columns=columns)
+    figure, axes = style.panels(len(shown), 66 if columns == 1 else 50, extra_mm=12, columns=columns)
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):
         _panel(axis, group[0]["exits"])
-        axis.set_title(f"{model}\n{dataset}")
+        axis.set_title(f"{model}\n{dataset}\n{_error(group[0]['exits'])}")
     style.outer_labels(axes, columns, "Confidence (%)", "Accuracy (%)")
     depth = max(len(group[0]["exits"]) for _, group in shown)
     keys = [style.key(f"exit {at}", _shade(at, depth), "o", "-") for at in ({1, depth} if depth > 1 else {1})]
     keys.append(style.key("sure as right", line="--"))
     style.legend(figure, keys, columns=3)
     return figure
+
+
+def _error(exits: list[dict]) -> str:
+    """The calibration error of the first and the last exit, as the title says it."""
+    errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
+    return f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
 
 
 def _shade(depth: int, exits: int) -> str:
@@ -64,9 +70,6 @@ def _panel(axis: Axes, exits: list[dict]) -> None:
         lowest = min(lowest, *sure, *right)
     low = max(0.0, lowest - 0.06)
     axis.set(xlim=(low, 1.03), ylim=(low, 1.03), aspect="equal", adjustable="box")
-    errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
-    said = f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
-    axis.text(0.98, 0.03, said, ha="right", transform=axis.transAxes, fontsize=7)
     style.percent(axis.xaxis)
     style.percent(axis.yaxis)
 
