@@ -9,7 +9,7 @@ once, which is the same arithmetic in a fraction of the operators and passes ove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -108,6 +108,9 @@ class Upsample(nn.Module):
     def _gather(self, rows: Tensor) -> Tensor:
         """rows (T, n) -> (T', n)."""
         weight = self.weight.to(rows.dtype)
+        if torch.compiler.is_compiling():  # indexing, which a compiler makes one loop with what comes before and after
+            taps = zip(self.index.unbind(1), weight.unbind(1), strict=True)
+            return sum((rows[index] * share[:, None] for index, share in taps), start=rows.new_zeros(()))
         return F.embedding_bag(self.index, rows, per_sample_weights=weight, mode="sum")
 
     def tokens(self, x: Tensor) -> Tensor:
@@ -127,15 +130,12 @@ class Upsample(nn.Module):
         *before, _, d = x.shape
         return self._image_bags(x.view(-1, d)).view(*before, -1, d)
 
-    def columns(self, x: Tensor) -> Tensor:
-        """Without gradients: x (b, T, T, c), contiguous -> (b, T, T', c), upsampled along the attended tokens."""
-        b, t, _, c = x.shape
-        return self._all_bags(x.view(-1, c)).view(b, t, -1, c)
-
-    def rows(self, x: Tensor) -> Tensor:
-        """Without gradients: x (b, c, T, T'), contiguous -> (b, c, T', T'), upsampled along the attending tokens."""
-        b, c, _, fine = x.shape
-        return self._all_bags(x.view(-1, fine)).view(b, c, fine, fine)
+    def relations_at_once(self, x: Tensor) -> Tensor:
+        """Without gradients: what `relations` makes of x (b, c, T, T), contiguous; the result is a transposed view."""
+        b, c, t, _ = x.shape
+        rows = self._all_bags(x.view(-1, t)).view(b, c, -1, t)  # (b, c, T', T)
+        columns = rows.transpose(2, 3).contiguous()  # (b, c, T, T')
+        return self._all_bags(columns.view(-1, columns.shape[-1])).view(b, c, -1, columns.shape[-1]).transpose(2, 3)
 
 
 class FeatureReuse(nn.Module):
@@ -193,7 +193,8 @@ class AllContexts:
             bias = torch.stack([one.fc1.bias for one in self._reuses]) + (first * shift[:, None]).sum(-1)  # (L, h)
             second = torch.stack([one.fc2.weight for one in self._reuses]).transpose(1, 2)  # (L, h, out)
             last = torch.stack([one.fc2.bias for one in self._reuses])[:, None]  # (L, 1, out)
-            self._joined = (first * scale[:, None]).flatten(0, 1), bias.flatten(), second.contiguous(), last
+            first = (first * scale[:, None]).flatten(0, 1).t().contiguous().t()  # as the product reads it
+            self._joined = first, bias.flatten(), second.contiguous(), last
             self._key = key
         return self._joined
 
@@ -208,32 +209,29 @@ class RelationReuse(nn.Module):
         self.conv1 = nn.Conv2d(channels, 3 * channels, 1)
         self.conv2 = nn.Conv2d(3 * channels, channels, 1)
 
-    def forward(self, relations: list[Tensor]) -> tuple[Tensor, ...]:
-        """L × (b, H, T, T) -> L × (b, H, T, T), still on the coarse grid: each block upsamples its own."""
-        logits = torch.cat(relations, 1)  # (b, L·H, T, T)
+    def mixed(self, relations: list[Tensor]) -> Tensor:
+        """L × (b, H, T, T) -> (b, L · H, T, T), still on the coarse grid."""
+        logits = torch.cat(relations, 1)
         hidden = F.gelu(_pointwise(self.conv1, logits.flatten(2)))
-        return _pointwise(self.conv2, hidden).view_as(logits).chunk(self.depth, 1)
+        return _pointwise(self.conv2, hidden).view_as(logits)
 
-    def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
-        """Without gradients: each block's upsampled logits (b, H, T', T') in turn.
+    def forward(self, relations: list[Tensor]) -> tuple[Tensor, ...]:
+        """L × (b, H, T, T) -> the same: each block upsamples its own."""
+        return self.mixed(relations).chunk(self.depth, 1)
 
-        Mixed channels last, a few images at a time; upsampled for as many blocks at once as fit in the cache.
-        """
+    def biases(self, relations: list[Tensor], upsample: Upsample) -> tuple[Tensor, ...]:
+        """Without gradients: L upsampled logits (b, H, T', T'), made from end to end for a few images at a time."""
         b, heads, t, _ = relations[0].shape
-        channels = self.depth * heads
-        step = max(1, AT_ONCE // (3 * channels * t * t))
-        parts = []
+        fine = len(upsample.index)
+        step = max(1, AT_ONCE // (self.depth * heads * fine * t))
+        if step >= b:
+            return upsample.relations_at_once(self.mixed(relations)).split(heads, 1)
+        biases = relations[0].new_empty(self.depth, b, heads, fine, fine)
         for start in range(0, b, step):
-            some = relations if step >= b else [logits[start : start + step] for logits in relations]
-            hidden = F.gelu(_pointwise(self.conv1, torch.cat(some, 1).flatten(2)))
-            mixed = _pointwise_last(self.conv2, hidden)  # (n, T², c)
-            parts.append(upsample.columns(mixed.view(-1, t, t, channels)))
-        mixed = torch.cat(parts) if len(parts) > 1 else parts[0]  # (b, T, T', c)
-        fine = mixed.shape[2]
-        group = max(1, min(self.depth, 4 * AT_ONCE // (b * heads * fine * fine)))
-        for block in range(0, self.depth, group):
-            own = mixed[..., block * heads : (block + group) * heads].permute(0, 3, 1, 2).contiguous()
-            yield from upsample.rows(own).split(heads, 1)
+            some = [logits[start : start + step] for logits in relations]
+            made = upsample.relations_at_once(self.mixed(some))
+            biases[:, start : start + step] = made.unflatten(1, (self.depth, heads)).transpose(0, 1)
+        return biases.unbind()
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -244,10 +242,3 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     assert conv.bias is not None
     weight = conv.weight.flatten(1).expand(len(x), -1, -1)
     return torch.baddbmm(conv.bias[:, None], weight, x)
-
-
-def _pointwise_last(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """The same with channels last: x (b, c, n) -> (b, n, c')."""
-    assert conv.bias is not None
-    weight = conv.weight.flatten(1).t().expand(len(x), -1, -1)
-    return torch.baddbmm(conv.bias, x.transpose(1, 2), weight)

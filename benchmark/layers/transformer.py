@@ -32,6 +32,16 @@ def _linear(layer: nn.Module, x: Tensor) -> Tensor:
     return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
 
 
+FEW = 16_384  # numbers below which oneDNN's GELU takes longer than torch's own
+SHORT = 128  # tokens up to which plain products on one image beat the fused attention kernel of a CPU
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU of x (b, n, d). A transposed view keeps torch from a library whose call outweighs a small one's work."""
+    small = x.numel() < FEW and not torch.is_grad_enabled()
+    return F.gelu(x.transpose(1, 2)).transpose(1, 2) if small else F.gelu(x)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention that can add logits it is given and hand out those it used."""
 
@@ -44,27 +54,31 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for."""
         b, t, width = x.shape
-        qkv = _linear(self.qkv, x).view(b, t, 3, self.heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # (b, H, T, d)
+        qkv = _linear(self.qkv, x).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
         logits = None
-        if not hand_out:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        elif torch.is_grad_enabled():
+        if torch.is_grad_enabled() and hand_out:
+            q, k, v = qkv.unbind()
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             if bias is not None:
                 logits = logits + bias
             x = logits.softmax(-1) @ v
+        elif hand_out or (b == 1 and t <= SHORT and x.device.type == "cpu" and not torch.is_grad_enabled()):
+            x, logits = self._by_products(qkv, bias)
         else:
-            logits = self._logits(q, k, bias)
-            x = torch.matmul(logits.softmax(-1), v)
-        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits
+            q, k, v = qkv.unbind()
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits if hand_out else None
 
-    def _logits(self, q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
-        """Scaled, and the bias added, by the product itself; q and k (b, H, T, d), bias and result (b, H, T, T)."""
-        b, h, t, d = q.shape
-        q, k = q.reshape(b * h, t, d), k.reshape(b * h, t, d).transpose(1, 2)
+    def _by_products(self, qkv: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """qkv (3, b, H, T, d) -> (b, H, T, d) and logits (b, H, T, T), scaled and the bias added by the product itself.
+
+        Of one image nothing is copied; of several, all three at once.
+        """
+        _, b, h, t, d = qkv.shape
+        q, k, v = qkv.reshape(3, b * h, t, d).unbind()
         onto = q.new_empty(1, 1, 1) if bias is None else bias.reshape(b * h, t, t)
-        return torch.baddbmm(onto, q, k, beta=0 if bias is None else 1, alpha=d**-0.5).view(b, h, t, t)
+        logits = torch.baddbmm(onto, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5)
+        return torch.bmm(logits.softmax(-1), v).view(b, h, t, d), logits.view(b, h, t, t)
 
 
 class Block(nn.Module):
@@ -102,7 +116,7 @@ class Block(nn.Module):
         x = x + self._drop(attended)
         wide = x if context is None else torch.cat([x, context], -1)
         wide = torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
-        hidden = F.gelu(_linear(self.fc1, wide))
+        hidden = _gelu(_linear(self.fc1, wide))
         return x + self._drop(_linear(self.fc2, hidden)), logits
 
 
@@ -168,7 +182,8 @@ class Transformer(nn.Module):
             x, logits = block.forward(x, bias, context, hand_out)
             if logits is not None:
                 relations.append(logits)
-        return self.head(self.norm(x[:, 0])), Reused(x, relations)
+        last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
+        return _linear(self.head, last), Reused(x, relations)
 
     def _reused(self, before: Reused | None) -> tuple[Iterable[Tensor | None], Iterable[Tensor | None]]:
         """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
@@ -178,7 +193,7 @@ class Transformer(nn.Module):
         if upsample is None or before is None:
             return biases, contexts
         reuses: list[Any] = [block.feature_reuse for block in self.blocks]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
             if self.relation_reuse is not None:
                 biases = map(upsample.relations, self.relation_reuse(before.relations))
             if reuses[0] is not None:
