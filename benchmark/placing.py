@@ -26,10 +26,22 @@ def placed(model: Any, hardware: Hardware) -> Any:
     `quantisable = False` stay float32.
     """
     if plain(hardware):
-        return model.to(hardware.device).eval()
+        return _laid_out(model.to(hardware.device).eval(), hardware)
     model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
     if hardware.quantise == "int8_dynamic":
         _quantise(model)
+    return model
+
+
+def _laid_out(model: Any, hardware: Hardware) -> Any:
+    """Eager on a processor: linear weights in the order in which their product reads them, values and shapes unchanged.
+
+    For the few rows of one sample the other order takes up to twice as long.
+    """
+    if hardware.device == "cpu" and hardware.compiler == "eager" and isinstance(model, nn.Module):
+        for layer in model.modules():
+            if type(layer) is nn.Linear:
+                layer.weight.data = layer.weight.data.t().contiguous().t()
     return model
 
 
