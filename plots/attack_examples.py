@@ -22,6 +22,7 @@ from plots.command import figure_main
 
 MOST_PANELS, EACH = 4, 2
 WIDTH = 46  # characters of a line of text
+BEFORE = 8  # words shown before a change that lies far into a text
 MARK = style.COLOURS[1]
 Word = tuple[str, bool]  # a piece of a text and whether it was changed
 
@@ -54,12 +55,26 @@ def _lines(examples: list[dict]) -> list[tuple[str, list[Word]]]:
     """Labels and lines of words: each example's clean text, then the attacked one."""
     made: list[tuple[str, list[Word]]] = []
     for example in examples:
+        start = _start(example)
         for name, when in (("texts_before", "before"), ("texts_after", "after")):
             words = [word for number, text in enumerate(example[name]) for word in _words(text, number, example, when)]
-            broken = _broken(words)
+            broken = _broken([("…", False), *words[start:]] if start else words)
             made.append((f"{when} ({example[f'exit_{when}']})", broken[0]))
             made += [("", line) for line in broken[1:]]
     return made
+
+
+def _start(example: dict) -> int:
+    """From which word both texts are shown: the first, or a few before a change that four lines would not reach.
+
+    Words change one for one, so that the same number fits the text before.
+    """
+    words = [
+        word for number, text in enumerate(example["texts_after"]) for word in _words(text, number, example, "after")
+    ]
+    first = next((place for place, (_, marked) in enumerate(words) if marked), 0)
+    reached = sum(len(word) + 1 for word, _ in words[: first + 1])
+    return 0 if reached <= 3 * WIDTH else max(0, first - BEFORE)
 
 
 def _words(text: str, number: int, example: dict, when: str) -> list[Word]:
