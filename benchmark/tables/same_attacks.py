@@ -32,6 +32,7 @@ SPELLING = {
     **dict.fromkeys(("depth_before", "depth_after", "changed", "seconds"), "{:.2f}"),
     **dict.fromkeys(("queries", "psnr_db"), "{:.1f}"),
     "threshold": "{:.4g}",
+    "n": "{:.0f}",
 }
 PLACE = ["model", "dataset", "policy", "threshold", "workload", "budget", "n"]
 
