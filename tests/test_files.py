@@ -2,8 +2,8 @@
 
 import os
 
-from benchmark.sweep.named import local_folders
 from benchmark.files import folder_state
+from benchmark.sweep.named import local_folders
 
 
 def test_a_changed_folder_is_another_folder(tmp_path):
