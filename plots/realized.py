@@ -54,12 +54,19 @@ def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
         axis.plot([promise], [place], "|", color=shade, markersize=9, markeredgewidth=1.6, zorder=3)
         interval = [[max(0, speedup - row["speedup_lo"])], [max(0, row["speedup_hi"] - speedup)]]
         axis.errorbar([speedup], [place], xerr=interval, fmt=".", color=shade, zorder=4)
-    several = [name for name in ("policy", "scenario", "batch", "fingerprint") if len(style.groups(rows, name)) > 1]
-    labels = [", ".join(str(row[name]) for name in ("workload", "hardware", *several) if row[name]) for row in rows]
+    several = [name for name in ("policy", "fingerprint") if len(style.groups(rows, name)) > 1]
+    labels = [_label(row, several) for row in rows]
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.axvline(1, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
     axis.grid(visible=False, axis="y")
+
+
+def _label(row: style.Row, several: list[str]) -> str:
+    """What sets a row apart: its attack, its profile, what the panel has several of, its batches."""
+    attack = [] if row["workload"] == "clean" else [row["workload"]]
+    batches = [f"batches of {row['batch']:.0f}"] if row.get("scenario") == "offline" else []
+    return ", ".join([*attack, row["hardware"], *(str(row[name]) for name in several if row[name]), *batches])
 
 
 if __name__ == "__main__":
