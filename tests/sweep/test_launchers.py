@@ -79,7 +79,7 @@ def test_without_slurm_it_is_one_line(tmp_path):
 
 @RAY
 def test_a_local_ray(tmp_path):
-    told(swept(tmp_path, "hydra/launcher=ray", "hydra.launcher.init.num_cpus=1", RAY_AUTH_MODE="disabled"), tmp_path)
+    told(swept(tmp_path, "hydra/launcher=ray", "+hydra.launcher.init.num_cpus=1", RAY_AUTH_MODE="disabled"), tmp_path)
 
 
 def test_what_ray_loses_is_told_of(monkeypatch):
