@@ -58,7 +58,8 @@ def _distinct(rows: list[style.Row]) -> list[style.Row]:
 def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]]) -> None:
     clean = [row for row in rows if row["workload"] == "clean"]
     for (model, _), same in style.groups(clean, "model", "policy").items():
-        _curves(axis, same[0]["curve"], same[0]["exits"], looks[model][0], "--" if style.is_bound(same[0]) else "-")
+        widest = max(same, key=lambda row: row["n"] or 0)  # of several slices the one of most samples
+        _curves(axis, widest["curve"], widest["exits"], looks[model][0], "--" if style.is_bound(widest) else "-")
     for row in (row for row in rows if not style.is_bound(row)):
         colour, marker = looks[row["model"]]
         colour = style.shade(row, colour)

@@ -33,7 +33,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows.sort(key=lambda row: row["status"] != "ok")
     looks = _colours([row["workload"] for row in rows])
     rows = [row for row in rows if row["workload"] in looks]
-    shown = sorted(style.groups(rows, "model", "dataset", "policy").items())[:MOST_PANELS]
+    groups = style.groups(rows, "model", "dataset", "policy")
+    # Where there are too many, those with the most workloads to compare.
+    shown = sorted(sorted(groups.items(), key=lambda group: -_workloads(group[1]))[:MOST_PANELS])
     columns = 1 if len(shown) < 4 else 2
     figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
     for axis, (names, group) in zip(axes, shown, strict=True):
@@ -45,6 +47,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     keys.append(style.key("mean depth", marker="v"))
     style.legend(figure, keys, columns=3)
     return figure
+
+
+def _workloads(rows: list[style.Row]) -> int:
+    return len({row["workload"] for row in rows})
 
 
 def _colours(workloads: Iterable[str]) -> dict[str, str]:
