@@ -23,7 +23,7 @@ demo: .venv/installed
 # The main table, its card, the table of what the clock confirms, and the figures: all from the committed records.
 REFERENCE := results/reference/records
 reference: .venv/installed
-	$(BIN)/exitbench leaderboard --records $(REFERENCE) --out results/leaderboard.csv
+	$(BIN)/exitbench leaderboard --records $(REFERENCE) --out results/reference/leaderboard.csv
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table realized --out results/reference/realized.csv
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table card --out results/reference/card.csv
 	$(BIN)/exitbench plots --records $(REFERENCE) --out results/reference/figures
