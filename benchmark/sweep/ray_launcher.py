@@ -6,6 +6,7 @@ packages, and because with it one lost worker is the end of the sweep.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,10 +73,9 @@ def register() -> None:
 
 def _ray() -> Any:
     try:
-        import ray
+        return importlib.import_module("ray")
     except ImportError as error:
         raise ExitbenchError("hydra/launcher=ray: Ray is not installed; pip install 'exitbench[ray]'") from error
-    return ray
 
 
 def _start(ray: Any, options: Mapping[str, Any]) -> None:
