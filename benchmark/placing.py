@@ -12,6 +12,8 @@ from torch import nn
 
 from benchmark.types import ExitbenchError, Hardware
 
+MOST_GRAPHS = 64  # of one kind of stage; torch counts those of all layers together, and its own limit is 8
+
 
 def plain(hardware: Hardware) -> bool:
     """Whether a profile computes in float32 without quantising: the reference that others are held against."""
@@ -21,12 +23,15 @@ def plain(hardware: Hardware) -> bool:
 def placed(model: Any, hardware: Hardware) -> Any:
     """The model on the profile's device and in its precision, not compiled; a copy where the precision is another.
 
+    Where stages will be compiled it is a copy as well, which shares its weights: the caller's own stays eager.
+
     int8_dynamic: linear layers hold int8 weights, and quantise what comes in by the range of the whole batch (torch's
     dynamic quantisation), so that a sample's logits depend a little on its neighbours. Modules that say
     `quantisable = False` stay float32.
     """
     if plain(hardware):
-        return _laid_out(model.to(hardware.device).eval(), hardware)
+        model = model.to(hardware.device).eval()
+        return _laid_out(model, hardware) if hardware.compiler == "eager" else _twin(model)
     model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
     if hardware.quantise == "int8_dynamic":
         _quantise(model)
@@ -38,11 +43,18 @@ def _laid_out(model: Any, hardware: Hardware) -> Any:
 
     For the few rows of one sample the other order takes up to twice as long.
     """
-    if hardware.device == "cpu" and hardware.compiler == "eager" and isinstance(model, nn.Module):
+    if hardware.device == "cpu" and isinstance(model, nn.Module):
         for layer in model.modules():
             if type(layer) is nn.Linear:
                 layer.weight.data = layer.weight.data.t().contiguous().t()
     return model
+
+
+def _twin(model: Any) -> Any:
+    """A copy of a model's modules over the same parameters and buffers."""
+    if not isinstance(model, nn.Module):
+        return model
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
 
 
 def _quantise(model: nn.Module) -> None:
@@ -64,18 +76,21 @@ def _linears(module: nn.Module, prefix: str = "") -> Iterator[str]:
             yield from _linears(child, f"{prefix}{name}.")
 
 
-def compile_stages(model: Any) -> int:
+def compile_stages(model: Any, dynamic: bool, backend: str = "inductor") -> int:
     """Hand every stage to torch.compile, in place; returns how many there are. Nothing is compiled until it is called.
 
     A stage is a child of the model's outermost lists of modules: layers, blocks, transformers, heads. What lies
-    between them, exit rules included, stays eager, so that leaving early needs no compiled control flow.
+    between them, exit rules included, stays eager, so that leaving early needs no compiled control flow. A stage is
+    taken whole or raises as it is called: a part of it that stays eager would go unnoticed.
+
+    dynamic: sizes are symbols, so that texts of another length and batches of another size need no other code.
 
     Raises:
         ExitbenchError: a model without such lists.
     """
     stages = list(_stages(model)) if isinstance(model, nn.Module) else []
     for stage in stages:
-        stage.compile()
+        stage.compile(fullgraph=True, dynamic=dynamic, backend=backend, recompile_limit=MOST_GRAPHS)
     if not stages:
         raise ExitbenchError("hardware.compiler: expected a model with lists of modules to compile, got one without")
     return len(stages)

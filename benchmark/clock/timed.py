@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ import torch
 from benchmark import offline
 from benchmark.clock import meters
 from benchmark.clock.timing import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline, synchronise
-from benchmark.placing import compile_stages, placed, plain
+from benchmark.hardware import applied
+from benchmark.placing import placed, plain
 from benchmark.types import Batch, ExitbenchError, Hardware, Latency, Policy, Sample
 
 SCENARIOS = ("single_stream", "offline")
@@ -38,17 +40,32 @@ class Task:
 def timed(model: Any, task: Task) -> Latency:
     """Place the model, compile it where asked, and time it; answers are in the order of `task.samples`.
 
+    Everything runs on the profile's threads, compiling and the energy meter's passes included: code that was compiled
+    for another number of them would be compiled again.
+
     Raises:
-        ExitbenchError: a batch larger than the set; a scenario that is not there.
+        ExitbenchError: a batch larger than the set; a scenario that is not there; a stage that cannot be compiled.
     """
     check(task.scenario, task.batch, len(task.samples))
+    with applied(task.hardware):
+        return _timed(model, task)
+
+
+def _timed(model: Any, task: Task) -> Latency:
     started = time.perf_counter()
     model = placed(model, task.hardware)
     took = time.perf_counter() - started
     rows, batches = collated(model, task)
     extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)} if isinstance(model, torch.nn.Module) else {}
+    units = offline.windows(batches, task.refill and task.scenario == "offline")
+    late: Callable[[], list[str]] = list
     if task.hardware.compiler != "eager":
-        took += _compiled(model, task, batches)
+        from benchmark.clock import compiling  # takes a second to import
+
+        wait, shrinking = synchronise(task.hardware.device), task.scenario == "offline"
+        extra |= compiling.compiled(model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait)
+        took += extra["compile_s"]
+        late = partial(compiling.late, compiling.graphs())
     if task.hardware.compiler != "eager" or not plain(task.hardware):
         extra["compile_s"] = took
     watch: Callable[..., Latency] = stopwatch
@@ -56,9 +73,10 @@ def timed(model: Any, task: Task) -> Latency:
         watch = stopwatch_offline
     options = {"limits": task.limits, "seed": task.seed} | ({"refill": task.refill} if watch is not stopwatch else {})
     found = watch(model, task.policy, batches, task.hardware, **options)
+    extra["unreliable"] = [*found.unreliable, *late()]
     extra |= {"peak_device_bytes": meters.peak_device_bytes(task.hardware.device)}
     if counter := meters.meter(task.hardware.device):
-        extra |= _energy(counter, model, task, batches)
+        extra |= _energy(counter, model, task, units)
     return replace(in_order(found, rows), **extra)
 
 
@@ -112,22 +130,6 @@ def _runs(model: Any, task: Task) -> tuple[Callable[[Any], Any], Callable[[Any],
     return full, early
 
 
-def _compiled(model: Any, task: Task, batches: Sequence[Batch]) -> float:
-    """Compile by running everything once; the seconds that took beyond running it again."""
-    compile_stages(model)
-    wait = synchronise(task.hardware.device)
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
-        for run in _runs(model, task):
-            for window in offline.windows(batches, task.refill and task.scenario == "offline"):
-                run(window)
-        wait()
-        seconds.append(time.perf_counter() - started)
-    return max(0.0, seconds[0] - seconds[1])
-
-
-def _energy(counter: meters.Meter, model: Any, task: Task, batches: Sequence[Batch]) -> dict[str, Any]:
-    units = offline.windows(batches, task.refill and task.scenario == "offline")
+def _energy(counter: meters.Meter, model: Any, task: Task, units: Sequence[Any]) -> dict[str, Any]:
     full, early = _runs(model, task)
     return meters.energy(counter, full, early, units, len(task.samples), synchronise(task.hardware.device))

@@ -92,9 +92,9 @@ def test_stages_are_the_outermost_children(family):
     stages = list(_stages(model))
     wanted = list(model.transformers) if family == "dvt" else [*model.backbone.encoder.layer, *model.heads]
     assert {id(one) for one in stages} == {id(one) for one in wanted}
-    assert compile_stages(model) == len(wanted)  # compiles nothing yet: nothing was called
+    assert compile_stages(model, False) == len(wanted)  # compiles nothing yet: nothing was called
 
 
 def test_a_model_without_stages_cannot_be_compiled():
     with pytest.raises(ExitbenchError, match="lists of modules"):
-        compile_stages(nn.Linear(2, 2))
+        compile_stages(nn.Linear(2, 2), False)
