@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     A filtered leaderboard is printed, and written only where --out names a file of its own. With --table, a table
     derived from it is printed and written instead.
     """
-    from benchmark.records import leaderboard, record
+    from benchmark.records import leaderboard, record, rendering
     from benchmark.records.gather import no_collecting
 
     if arguments.table and arguments.validate:
@@ -43,8 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.table:
         paths = _derived(arguments.table, table, arguments.out)
     else:
-        print(leaderboard.render(table))
-        paths = leaderboard.write(table, out) if arguments.out or not arguments.where else []
+        shown = rendering.parts(table)
+        print(leaderboard.render(table, shown))
+        paths = leaderboard.write(table, out, shown) if arguments.out or not arguments.where else []
     if paths:
         print(f"wrote {', '.join(map(str, paths))} from {len(table)} records")
     return 0

@@ -32,8 +32,9 @@ def _spelled(column: Any, kind: str) -> list[Any]:
         return [json.dumps(value) if isinstance(value, list) else None for value in column]
     if kind == "text":
         return column.tolist()
-    values, absent = column.tolist(), column.isna().tolist()
-    return [None if lacks else value for value, lacks in zip(values, absent, strict=True)]
+    if kind == "number":
+        return [None if value != value else value for value in column.tolist()]  # only NaN is not itself
+    return [None if value is pd.NA else value for value in column.tolist()]
 
 
 def cells(path: Path) -> dict[str, list[str]]:

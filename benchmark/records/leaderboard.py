@@ -6,16 +6,17 @@ The door to the room's files: `columns` says what each column holds, `frame` typ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.files import whole_file
+from benchmark.records import rendering
 from benchmark.records import where as filters
 from benchmark.records.columns import COLUMNS, CSV_COLUMNS
 from benchmark.records.csv_files import read_csv, to_csv
 from benchmark.records.frame import frame
-from benchmark.records.rendering import render, to_markdown
 from benchmark.records.validation import validate, validate_folders
 from benchmark.types import ExitbenchError
 
@@ -44,10 +45,20 @@ def where(table: pd.DataFrame, expression: str) -> pd.DataFrame:
     return filters.where(table, expression, COLUMNS)
 
 
-def write(table: pd.DataFrame, path: Path) -> list[Path]:
+def render(table: pd.DataFrame, shown: Sequence[rendering.Part] = ()) -> str:
+    """The main columns for a terminal, as `rendering.render` makes them; of `shown`, the table's parts, if known."""
+    return rendering.render(shown or rendering.parts(table))
+
+
+def to_markdown(table: pd.DataFrame, shown: Sequence[rendering.Part] = ()) -> str:
+    """The same as Markdown."""
+    return rendering.to_markdown(shown or rendering.parts(table))
+
+
+def write(table: pd.DataFrame, path: Path, shown: Sequence[rendering.Part] = ()) -> list[Path]:
     """Write the CSV at `path` and the same as Markdown beside it (`.md`), each whole; returns both paths."""
     markdown = path.with_suffix(".md")
-    for target, text in ((path, to_csv(table)), (markdown, to_markdown(table))):
+    for target, text in ((path, to_csv(table)), (markdown, to_markdown(table, shown))):
         with whole_file(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return [path, markdown]

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from benchmark.files import whole_file
 from benchmark.records.gather import gathered
 from benchmark.records.schema import SCHEMA_VERSION, Record, Section
@@ -112,10 +114,18 @@ def write(record: Record, folder: Path, force: bool = False) -> Path:
     return path
 
 
+def _parsed(text: bytes) -> Any:
+    """What JSON holds; the quick parser's refusals are the standard one's to explain, or to allow (NaN)."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
+
+
 def _document(content: Opened) -> Section:
     """The JSON document in a file's content; ExitbenchError says what is wrong with it."""
     try:
-        document = json.loads(content.text)
+        document = _parsed(content.text)
     except ValueError as error:  # bad JSON and bad UTF-8
         raise ExitbenchError(f"not whole JSON ({error}); cut short?") from error
     if not isinstance(document, dict) or not {"schema_version", "record_id"} <= document.keys():

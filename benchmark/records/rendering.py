@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -53,18 +52,18 @@ def parts(table: pd.DataFrame) -> list[Part]:
 
 
 def _spelled(column: Any, spelling: str) -> list[str]:
-    return [
-        "–" if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-        else spelling.format(value) for value in column.tolist()
-    ]  # fmt: skip
+    values = column.tolist()
+    if column.dtype == "float64":
+        return ["–" if value != value else spelling.format(value) for value in values]  # only NaN is not itself
+    return ["–" if value is None or value is pd.NA else str(value) for value in values]
 
 
-def render(table: pd.DataFrame) -> str:
+def render(shown: Sequence[Part]) -> str:
     """The main columns for a terminal of 120 characters, one table per dataset and machine.
 
     MAC×: speed-up in MACs. time×: measured, with its interval in the CSV. real: time× / MAC×. lost: gain_lost.
     """
-    return "\n\n".join(f"{title}\n{_align(lines)}" for title, lines in parts(table)) or "no records"
+    return "\n\n".join(f"{title}\n{_align(lines)}" for title, lines in shown) or "no records"
 
 
 def _align(lines: list[list[str]]) -> str:
@@ -88,9 +87,9 @@ def _cut(line: list[str], long: list[int], widths: list[int]) -> list[str]:
     return line
 
 
-def to_markdown(table: pd.DataFrame) -> str:
+def to_markdown(shown: Sequence[Part]) -> str:
     """The same tables as Markdown."""
-    return "\n\n".join(_markdown(part) for part in parts(table)) + "\n" if len(table) else "No records.\n"
+    return "\n\n".join(map(_markdown, shown)) + "\n" if shown else "No records.\n"
 
 
 def _markdown(part: Part) -> str:

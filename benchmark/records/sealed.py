@@ -8,7 +8,7 @@ seen without parsing it, and a leaderboard parses the tenth of a record that it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from threading import local
 from typing import NamedTuple
@@ -16,14 +16,11 @@ from typing import NamedTuple
 _SEAL = b'{"content_sha256": "'
 # Observations of the stopwatch: nine tenths of a timed record.
 RAW = ("raw",)
-# All that no column of a leaderboard is made of.
+# All that no column of a leaderboard is made of, in the order of the file.
 BEYOND_COLUMNS = (
-    *("raw", "curve", "examples", "audit", "config", "results.protocol"),
-    *("attack.examples", "attack.against_queries", "attack.settings"),
+    *("config", "results.protocol", "curve", "examples"),
+    *("attack.settings", "attack.against_queries", "attack.examples", "audit", "raw"),
 )
-
-
-_OUTER, _INNER = b'\n "', b'\n  "'  # how entries start: of the whole, and of a section
 
 
 class Opened(NamedTuple):
@@ -54,38 +51,50 @@ def opened(content: bytes | bytearray, skip: Collection[str] = (), length: int |
         return Opened(bytes(content[:length]), "")
     if not skip:
         return Opened(bytes(b"{" + content[start:length]), digest)
-    # The last section is by far the longest, so it is cut off before anything is copied.
-    cut = content.find(b'\n "raw"', start, length) if "raw" in skip else -1
-    text = bytes(content[start:length] if cut < 0 else content[start:cut] + b"\n}")
-    return Opened(b"{" + _without(text, skip), digest)
+    return Opened(b"{" + _without(content, start - 1, length, skip), digest)
 
 
-def _without(body: bytes, skip: Collection[str]) -> bytes:
-    """The same object without some of its sections, and without some entries of its sections ("results.protocol")."""
-    inner: dict[bytes, set[bytes]] = {}
+def _without(content: bytes | bytearray, start: int, stop: int, skip: Collection[str]) -> bytes:
+    """content[start:stop], an object's text after its brace, without the sections and entries named in `skip`.
+
+    Entries of a section that stands on one line stay. Quickest where `skip` is in the order of the file.
+    """
+    spans: list[tuple[int, int]] = []
+    place = start
     for section, _, name in (path.partition(".") for path in skip):
-        inner.setdefault(section.encode(), set()).add(name.encode())
-    kept = []
-    for name, entry in _entries(b"\n" + body.rstrip().removesuffix(b"}"), _OUTER):
-        entries = inner.get(name, set())
-        if b"" not in entries:
-            kept.append(_section_without(entry, entries) if entries else entry)
-    return _OUTER + (b"," + _OUTER).join(kept) + b"\n}\n"
+        span = _span(content, section, 1, place, stop) or _span(content, section, 1, start, stop)
+        if span is None:
+            continue
+        place = span[0]
+        span = _span(content, name, 2, *span) if name else span
+        spans += [span] if span else []
+    kept, view = [], memoryview(content)
+    for begin, end in _merged(spans):
+        # Where the last entry goes, the comma before it goes too.
+        last = b"}" in content[end : end + 3] and content[begin - 1 : begin] == b","
+        kept.append(view[start : begin - last])
+        start = end
+    return b"".join([*kept, view[start:stop]])
 
 
-def _section_without(section: bytes, skip: Collection[bytes]) -> bytes:
-    """One `name": {…}` without some entries; as it is where it stands on one line."""
-    head, *rest = section.removesuffix(b"}").split(_INNER, 1)
-    if not rest:
-        return section
-    kept = [entry for name, entry in _entries(_INNER + rest[0], _INNER) if name not in skip]
-    return head + (_INNER + (b"," + _INNER).join(kept) if kept else b"") + b"}"
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same places, those that touch or overlap as one."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            begin, end = merged[-1][0], max(end, merged.pop()[1])
+        merged.append((begin, end))
+    return merged
 
 
-def _entries(lines: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, `name": value`) of each entry, without the comma after it."""
-    for entry in lines.split(start)[1:]:
-        yield entry[: entry.index(b'"')], entry.rstrip().removesuffix(b",")
+def _span(content: bytes | bytearray, name: str, indent: int, start: int, stop: int) -> tuple[int, int] | None:
+    """Where the first entry of that name and indent begins and ends, its comma included; None where there is none."""
+    mark = b"\n" + b" " * indent + b'"'
+    begin = content.find(mark + name.encode() + b'": ', start, stop)
+    if begin < 0:
+        return None
+    end = -1 if name in RAW else content.find(mark, begin + 1, stop)  # the last section, and the longest by far
+    return begin, end if end >= 0 else content.rfind(b"\n" + b" " * (indent - 1) + b"}", begin, stop)
 
 
 _own = local()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -39,19 +40,35 @@ def validate_folders(path: Path, folders: Iterable[Path], keep: Keep = lambda ta
 
     A file that has to be left out is a difference too: what it would have said, nobody can check.
     """
-    found: list[str] = []
-
-    def checked(file: Path, content: Opened) -> Record:
-        one = made(file, content)
-        try:
-            found.extend(contradictions(one))
-        except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
-            raise ExitbenchError(f"{file}: its figures cannot be computed again ({error!r})") from error
-        plain = {name: value for name, value in one.latency.items() if not isinstance(value, list)}
-        return replace(one, latency=plain)
-
-    records, problems = gathered(folders, checked, ())
+    checked, problems = gathered(folders, _checked, ())
+    found = [line for one in checked for line in one.lines]
+    records = [one.record for one in checked]
     return [*(f"left out: {line}" for line in problems), *found, *differences(path, records, keep)], len(records)
+
+
+class _Checked(NamedTuple):
+    """A record without its raw observations, and where they contradict it."""
+
+    record: Record
+    lines: list[str]
+
+    @property
+    def record_id(self) -> str:
+        return self.record.record_id
+
+    @property
+    def created(self) -> str:
+        return self.record.created
+
+
+def _checked(file: Path, content: Opened) -> _Checked:
+    one = made(file, content)
+    try:
+        lines = contradictions(one)
+    except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ExitbenchError(f"{file}: its figures cannot be computed again ({error!r})") from error
+    plain = {name: value for name, value in one.latency.items() if not isinstance(value, list)}
+    return _Checked(replace(one, latency=plain), lines)
 
 
 def differences(path: Path, records: Sequence[Record], keep: Keep = lambda table: table) -> list[str]:
