@@ -9,6 +9,8 @@ from benchmark.types import ExitbenchError
 
 # What changes where or how fast a run goes, but no figure of it.
 NOT_IDENTITY = ("records", "force", "retry", "batch_size", "isolate", "cache")
+# Of these, what says how and where one machine was asked: no part of a record, which others read.
+ASKED = ("records", "force", "retry", "isolate", "cache")
 GROUPS = ("model", "dataset", "workload", "policy", "hardware")
 
 
@@ -36,8 +38,14 @@ def identity(cfg: Any) -> dict[str, Any]:
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
         "choices": choices,
-        "config": config,
+        "config": published(config),
     }
+
+
+def published(config: dict[str, Any]) -> dict[str, Any]:
+    """A plain configuration without the folders a run wrote to and how it was asked."""
+    kept = {key: value for key, value in config.items() if key not in ASKED}
+    return kept | {"workload": {key: value for key, value in config["workload"].items() if key != "cache"}}
 
 
 def label(choices: dict[str, str]) -> str:

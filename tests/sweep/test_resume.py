@@ -32,8 +32,8 @@ CLOCKED = (
     "noise_before",
     "noise_after",
 )
-# Of any record: where it lies, what the clone and the machine were like, what had been made before.
-AROUND = ("content_sha256", "config", "git_commit", "git_dirty", "from_cache", "noise_before", "noise_after")
+# Of any record: what the clone and the machine were like, what had been made before.
+AROUND = ("content_sha256", "git_commit", "git_dirty", "from_cache", "noise_before", "noise_after")
 
 
 def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -176,3 +176,18 @@ def test_two_sweeps_into_one_folder_share_the_work(warm, undisturbed):
     found, problems = kept(warm.folder / "shared")
     assert len(found) == COMBINATIONS
     assert problems == []
+
+
+def test_a_record_does_not_say_where_it_was_written_or_how_it_was_asked(warm):
+    words = ["run", "--config-dir", CONF, "model=small_dvt", "limit=8", "timing.samples=0", "workload=same_chunked"]
+    for name, more in (("here", []), ("there", ["force=true", "isolate=true", "retry=failed"])):
+        place = warm.folder / "far" / name
+        command = warm.start(*words, *more, f"records={place / 'records'}", f"cache={place / 'cache'}")
+        assert command.wait() == 0, command.output
+    here, there = (list((warm.folder / "far" / name / "records").glob("*.json")) for name in ("here", "there"))
+    assert [path.name for path in here] == [path.name for path in there]
+    one, other = (timeless(json.loads(path.read_text())) for path in (*here, *there))
+    assert differences(one, other) == []
+    assert "far" not in here[0].read_text()
+    assert one["config"]["batch_size"] == 64
+    assert differences(one, {**other, "config": {**other["config"], "records": "there"}}) != []  # it would be seen
