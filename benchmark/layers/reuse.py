@@ -9,7 +9,7 @@ once, which is the same arithmetic in a fraction of the operators and passes ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -130,12 +130,10 @@ class Upsample(nn.Module):
         *before, _, d = x.shape
         return self._image_bags(x.view(-1, d)).view(*before, -1, d)
 
-    def relations_at_once(self, x: Tensor) -> Tensor:
-        """Without gradients: what `relations` makes of x (b, c, T, T), contiguous; the result is a transposed view."""
-        b, c, t, _ = x.shape
-        rows = self._all_bags(x.view(-1, t)).view(b, c, -1, t)  # (b, c, T', T)
-        columns = rows.transpose(2, 3).contiguous()  # (b, c, T, T')
-        return self._all_bags(columns.view(-1, columns.shape[-1])).view(b, c, -1, columns.shape[-1]).transpose(2, 3)
+    def along_rows(self, x: Tensor) -> Tensor:
+        """Without gradients: x (…, T, n), contiguous -> (…, T', n), the class token's row carried over."""
+        *before, _, n = x.shape
+        return self._all_bags(x.view(-1, n)).view(*before, -1, n)
 
 
 class FeatureReuse(nn.Module):
@@ -219,19 +217,24 @@ class RelationReuse(nn.Module):
         """L × (b, H, T, T) -> the same: each block upsamples its own."""
         return self.mixed(relations).chunk(self.depth, 1)
 
-    def biases(self, relations: list[Tensor], upsample: Upsample) -> tuple[Tensor, ...]:
-        """Without gradients: L upsampled logits (b, H, T', T'), made from end to end for a few images at a time."""
+    def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
+        """Without gradients: L upsampled logits (b, H, T', T'), contiguous, each made when it is asked for.
+
+        Mixing and the upsampling of columns are done for a few images at a time, so that what lies between them stays in
+        cache; the coarse logits are transposed rather than the fine ones, which are three to seven times as many.
+        """
         b, heads, t, _ = relations[0].shape
         fine = len(upsample.index)
         step = max(1, AT_ONCE // (self.depth * heads * fine * t))
         if step >= b:
-            return upsample.relations_at_once(self.mixed(relations)).split(heads, 1)
-        biases = relations[0].new_empty(self.depth, b, heads, fine, fine)
+            columns = upsample.along_rows(self.mixed(relations).transpose(2, 3).contiguous())  # (b, L · H, T', T)
+            return iter(upsample.along_rows(columns.transpose(2, 3).contiguous()).split(heads, 1))
+        columns = relations[0].new_empty(self.depth, b, heads, t, fine)  # upsampled along columns alone
         for start in range(0, b, step):
             some = [logits[start : start + step] for logits in relations]
-            made = upsample.relations_at_once(self.mixed(some))
-            biases[:, start : start + step] = made.unflatten(1, (self.depth, heads)).transpose(0, 1)
-        return biases.unbind()
+            turned = upsample.along_rows(self.mixed(some).transpose(2, 3).contiguous())  # (n, L · H, T', T)
+            columns[:, start : start + step] = turned.unflatten(1, (self.depth, heads)).permute(1, 0, 2, 4, 3)
+        return map(upsample.along_rows, columns.unbind())
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
