@@ -4,6 +4,7 @@
 
 One process, one thread, CPU clock; in each round all variants run once in random order, and the median of their ratios
 to the cascade without reuse in the same round is shown. "large" rounds of T2T-ViT-12 at 224 px; 0 leaves it out.
+products: the same ratio of the matrix products alone, run by themselves: what is left is moving and activating numbers.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     import torch
 
     from benchmark.models.dvt import DVT
+    from benchmark.products import products_of, together
     from benchmark.types import Batch
 
     models = {}
@@ -74,13 +76,20 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     runs["both, as usually written"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))
-        times = _interleaved(runs, rounds)
+        alone = {name: together(products_of(run)) for name, run in runs.items()}
+        times, products = _interleaved(runs, rounds), _interleaved(alone, rounds)
     macs = {name: models[name.partition(",")[0]].closed_form_macs(0)[-1] for name in runs}
     print(f"\n{title}, batch {batch_size}, {rounds} rounds; logits differ by {apart:.1e} from the usual form's")
-    print(f"{'':26} {'ms (CPU)':>9} {'time':>7} {'MACs':>7}")
-    for name, column in times.items():
-        ratio = statistics.median(own / plain for own, plain in zip(column, times["none"], strict=True))
-        print(f"{name:26} {statistics.median(column):9.2f} {ratio:7.3f} {macs[name] / macs['none']:7.3f}")
+    print(f"{'':26} {'ms (CPU)':>9} {'time':>7} {'products':>9} {'MACs':>7}")
+    for name in runs:
+        print(
+            f"{name:26} {statistics.median(times[name]):9.2f} {_ratio(times, name):7.3f} {_ratio(products, name):9.3f} "
+            f"{macs[name] / macs['none']:7.3f}"
+        )
+
+
+def _ratio(times: dict[str, list[float]], name: str) -> float:
+    return statistics.median(own / plain for own, plain in zip(times[name], times["none"], strict=True))
 
 
 def _interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -220,8 +220,8 @@ class RelationReuse(nn.Module):
     def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
         """Without gradients: L upsampled logits (b, H, T', T'), contiguous, each made when it is asked for.
 
-        Mixing and the upsampling of columns are done for a few images at a time, so that what lies between them stays in
-        cache; the coarse logits are transposed rather than the fine ones, which are three to seven times as many.
+        Mixing and the upsampling of columns are done for a few images at a time, so that what lies between them stays
+        in cache; the coarse logits are transposed rather than the fine ones, which are three to seven times as many.
         """
         b, heads, t, _ = relations[0].shape
         fine = len(upsample.index)
