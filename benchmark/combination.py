@@ -55,7 +55,8 @@ class Combination:
         from benchmark import transfer
 
         workload = _seeded(self._cfg.workload, self._cfg.seed)
-        return transfer.bring(workload, self._cfg, self.dataset, self.hardware, self._config_dir)
+        measured = None if getattr(workload, "source_model", None) else self.model
+        return transfer.bring(workload, self._cfg, self.dataset, self.hardware, self._config_dir, measured)
 
     @cached_property
     def rule(self) -> Any:

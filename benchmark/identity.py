@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -56,6 +57,16 @@ def tokenizer_hash(tokenizer: Any) -> str | None:
     """sha256 of a fast tokenizer's definition without the padding and truncation that calls leave in it."""
     if tokenizer is None:
         return None
+    if tokenizer not in _tokenizers:
+        _tokenizers[tokenizer] = _definition_hash(tokenizer)
+    return _tokenizers[tokenizer]
+
+
+# Of tokenizers that still live: every look-up of a trace asks, and nobody changes their definition.
+_tokenizers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _definition_hash(tokenizer: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     definition = json.loads(backend.to_str()) if backend is not None else tokenizer.get_vocab()
     return content_hash({name: value for name, value in definition.items() if name not in ("padding", "truncation")})

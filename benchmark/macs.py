@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -86,11 +87,18 @@ def cost(model: EarlyExitModel, lengths: Iterable[int]) -> Cost:
     """
     present = sorted(set(lengths))
     checked = {present[0], present[len(present) // 2], present[-1]}
+    known = _counted.setdefault(model, {})
     for length in sorted(checked):
-        counted, formula = count(model, length), model.closed_form_macs(length)
+        if length not in known:
+            known[length] = count(model, length)
+        counted, formula = known[length], model.closed_form_macs(length)
         if counted != formula:
             raise ExitbenchError(f"macs: at length {length} the counter says {counted}, the closed form {formula}")
     return Cost({length: model.closed_form_macs(length) for length in present})
+
+
+# What was counted of models that still live: a run asks of each split, of the same lengths again and again.
+_counted: WeakKeyDictionary[Any, dict[int, tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def table(costs: Cost, lengths: Tensor) -> Tensor:

@@ -10,10 +10,13 @@ from typing import Any
 from benchmark.types import Dataset, ExitbenchError, Hardware, Source
 
 
-def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware, config_dir: str | None = None) -> Any:
+def bring(
+    workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware, config_dir: str | None = None, measured: Any = None
+) -> Any:
     """The workload with the source that its `source_model`, `source_policy` and `source_threshold` name.
 
-    config_dir: a folder of one's own choices; None for the one that `exitbench run` was given.
+    config_dir: a folder of one's own choices; None for the one that `exitbench run` was given. measured: the model of
+    `cfg` where it is built already, which is the source unless another is named.
 
     A workload that names none comes back as it is. What is not named is what `cfg` measures. The threshold `auto` is
     chosen for the source, on the calibration split, at its policy's max_drop.
@@ -32,7 +35,8 @@ def bring(workload: Any, cfg: Any, dataset: Dataset, hardware: Hardware, config_
     rule = _choice("policy", named[1], cfg, config_dir)
     if workload.source_threshold != "auto":
         rule["threshold"] = workload.source_threshold
-    model = build(_choice("model", named[0], cfg, config_dir))
+    known = None if named[0] else measured
+    model = build(_choice("model", named[0], cfg, config_dir)) if known is None else known
     check_fit(model, dataset)
     model = model.to(hardware.device, torch.float32).eval()
     return replace(workload, source=Source(model, settled(rule, model, dataset, hardware)))

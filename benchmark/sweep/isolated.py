@@ -20,7 +20,7 @@ from benchmark.shared_work import Piece
 from benchmark.sweep import measured, reasons
 from benchmark.types import ExitbenchError
 
-PRELOADED = ["benchmark.run", "benchmark.transfer", "benchmark.train", "transformers", "datasets", "peft"]
+PRELOADED = ["benchmark.sweep.preloaded"]
 
 
 @dataclass(frozen=True)

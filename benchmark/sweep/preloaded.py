@@ -1,0 +1,23 @@
+"""What the server that forks combinations has imported, so that none of them imports it again.
+
+What libraries load only when they are asked for is named as well: it is seconds for each combination.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+
+MODULES = (
+    *("benchmark.run", "benchmark.transfer", "benchmark.train", "benchmark.combination", "benchmark.quiet"),
+    *("benchmark.models.multi_exit_bert", "benchmark.models.dvt", "benchmark.workloads.adversarial"),
+    *("benchmark.searches.words", "benchmark.searches.pixels", "benchmark.data.texts", "benchmark.data.images"),
+    *("transformers", "transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert"),
+    *("datasets", "peft", "hydra.utils"),
+)
+
+for name in MODULES:
+    importlib.import_module(name)
+# Of what is here now the collectors of all forks find nothing: walking it is a quarter of a short combination.
+gc.collect()
+gc.freeze()
