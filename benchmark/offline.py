@@ -55,12 +55,19 @@ def early_window(model: EarlyExitModel, policy: Policy, window: Window, refill: 
 
 @dataclass(frozen=True)
 class _Group:
-    """Samples that go on together: their positions (g,), what the model and what the rule remember of them."""
+    """Samples that go on together: their positions (g,), what the model and what the rule remember of them.
+
+    lengths (g,), on the processor wherever the rest is: 0 where nothing is ever padded.
+    """
 
     positions: Tensor
     running: Any
     remembered: Tensor  # (g, …)
-    length: int  # what its samples are padded to; 0 where nothing is ever padded
+    lengths: Tensor
+
+    @property
+    def longest(self) -> int:
+        return int(self.lengths.max())
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -84,7 +91,7 @@ class _Refilled:
         for batch in self.window:
             positions = torch.arange(start, start + len(batch), device=self.device)
             remembered = self.policy.start(len(batch), str(self.device))
-            self._advance(_Group(positions, self.model.begin(batch), remembered, int(batch.lengths.max())), 1)
+            self._advance(_Group(positions, self.model.begin(batch), remembered, batch.lengths.cpu()), 1)
             start += len(batch)
         for depth in range(1, self.model.num_exits):
             while self.waiting[depth]:
@@ -107,9 +114,10 @@ class _Refilled:
         if not len(rows):
             return
         waiting = self.waiting[depth]
-        while waiting and group.length < SIMILAR * waiting[0].length:
+        staying = self._part(_Group(group.positions, running, remembered, group.lengths), rows)
+        while waiting and not _similar(staying.longest, waiting[0].longest):
             self._advance(self._take(depth), depth + 1)
-        waiting.append(self._part(_Group(group.positions, running, remembered, group.length), rows))
+        waiting.append(staying)
         while sum(map(len, waiting)) >= self.size:
             self._advance(self._take(depth), depth + 1)
 
@@ -130,11 +138,15 @@ class _Refilled:
             torch.cat([one.positions for one in taken]),
             self.model.join([one.running for one in taken]),
             torch.cat([one.remembered for one in taken]),
-            max(one.length for one in taken),
+            torch.cat([one.lengths for one in taken]),
         )
 
     def _part(self, group: _Group, rows: Tensor) -> _Group:
         if len(rows) == len(group):
             return group
         running = self.model.select(group.running, rows)
-        return _Group(group.positions[rows], running, group.remembered[rows], group.length)
+        return _Group(group.positions[rows], running, group.remembered[rows], group.lengths[rows.cpu()])
+
+
+def _similar(one: int, other: int) -> bool:
+    return min(one, other) >= SIMILAR * max(one, other)

@@ -172,3 +172,24 @@ def test_what_cannot_be_timed_is_one_line(changed, says):
     make, samples = FAMILIES["dvt"]
     with pytest.raises(ExitbenchError, match=says):
         timed(make(), Task(Never(), samples(8), CPU, **{"scenario": "offline", **changed}))
+
+
+def test_padding_leaves_with_the_texts_it_was_for():
+    make, samples = FAMILIES["bert"]
+    model, many = make(), samples(8)
+    batch = model.collate(many)
+    _, running = model.stage(model.begin(batch), 1)
+    lengths = batch.lengths.tolist()
+    short = [row for row, length in enumerate(lengths) if length < max(lengths)]
+    assert len({lengths[row] for row in short}) > 1
+    hidden, mask = model.select(running, torch.tensor(short))
+    assert hidden.shape[1] == mask.shape[1] == max(lengths[row] for row in short)
+    assert mask.sum(1).tolist() == [lengths[row] for row in short]
+    alike = [row for row in short if lengths[row] == lengths[short[0]]]
+    assert model.select(running, torch.tensor(alike))[1] is None  # nothing is padded any more
+    with torch.inference_mode():
+        padded = model.stage((running[0][short], running[1][short]), 2)[0]
+        torch.testing.assert_close(model.stage((hidden, mask), 2)[0], padded, atol=1e-5, rtol=1e-4)
+        # The broken double cuts a word as well.
+        cut = model.stage((hidden[:, :-1], mask[:, :-1]), 2)[0]
+        assert (cut - padded).abs().max() > 1e-3

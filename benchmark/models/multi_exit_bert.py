@@ -124,9 +124,14 @@ class MultiExitBert(nn.Module):
         return self.heads[depth - 1](hidden, mask), (hidden, mask)
 
     def select(self, running: Running, rows: Tensor) -> Running:
-        """The texts given by a mask (b,) or by row numbers; padding stays."""
+        """The texts given by a mask (b,) or by row numbers; what only padded the others is cut off."""
         hidden, mask = running
-        return hidden[rows], None if mask is None else mask[rows]
+        if mask is None:
+            return hidden[rows], None
+        mask = mask[rows]
+        ends = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)  # (b,), padding is on the right
+        longest, fewest = torch.stack([ends.max(), mask.sum(1).min()]).tolist()  # one wait for the device
+        return hidden[:, :longest][rows], None if fewest == longest else mask[:, :longest]
 
     def join(self, parts: Sequence[Running]) -> Running:
         """Texts in order, padded to the longest."""
