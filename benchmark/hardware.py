@@ -49,7 +49,10 @@ def resolve(
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ExitbenchError(f"hardware.threads: expected a whole number from 1 or all, got {threads!r}")
     if threads > cores:
-        raise ExitbenchError(f"hardware {name}: wants {threads} threads, but this process may use {cores} core(s)")
+        raise ExitbenchError(
+            f"hardware {name}: wants {threads} threads, but this process may use {cores} core(s); "
+            "try hardware=cpu_all, which takes what there is"
+        )
     _check_device(name, device)
     if quantise != "none":
         _check_quantising(name, device, dtype)
