@@ -28,8 +28,8 @@ from benchmark.progress import track
 from benchmark.types import ExitbenchError
 
 DEFAULTS = {"model": "minilm_exits", "workload": "same", "limit": 100, "ratio": 1.3, "sweeps": "rules,profiles"}
-# Eight combinations each: rules that every model takes, and ways to time on a processor of any number of cores. Profiles
-# of other arithmetic (bfloat16, int8) are no part of it: they need traces of their own.
+# Eight combinations each: rules that every model takes, and ways to time on a processor of any number of cores.
+# Profiles of other arithmetic (bfloat16, int8) are no part of it: they need traces of their own.
 SWEEPS = {
     "rules": ["policy=confidence,entropy,entropy_normalised,patience,vote,pcee,always_first,never"],
     "profiles": ["hardware=cpu_1t,cpu_all", "scenario=offline", "offline.batch=4,8,16,32"],

@@ -12,6 +12,8 @@ from benchmark.choices import sweeps
 from benchmark.choices.folders import GROUPS, describe
 from benchmark.choices.targets import faults
 from benchmark.compose import compose, one_line
+from benchmark.house import house
+from benchmark.sweep import parts
 from benchmark.types import ExitbenchError
 
 Bar = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -81,8 +83,8 @@ def _parts(groups: Iterable[str]) -> list[str]:
     return [part for group in groups for part in (("model", "dataset", "policy") if group == "model" else (group,))]
 
 
-def wrong_with(primary: str, overrides: Sequence[str], config_dir: str, parts: Sequence[str]) -> list[str]:
-    """What is wrong with these parts of a composed configuration."""
+def wrong_with(primary: str, overrides: Sequence[str], config_dir: str, nodes: Sequence[str]) -> list[str]:
+    """What is wrong with these nodes of a composed configuration."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -93,8 +95,8 @@ def wrong_with(primary: str, overrides: Sequence[str], config_dir: str, parts: S
         return [str(error)]
     except OmegaConfBaseException as error:
         return [one_line(error)]
-    found = [fault for part in parts for fault in _part(plain.get(part), part)]
-    if {"model", "dataset"} <= set(parts):
+    found = [fault for part in nodes for fault in _part(plain.get(part), part)]
+    if {"model", "dataset"} <= set(nodes):
         found += _fit(plain["model"], plain["dataset"])
     return found
 
@@ -120,14 +122,16 @@ def _experiment(name: str, config_dir: str) -> tuple[int, list[str]]:
     """How many points an experiment sweeps, and what is wrong with it or at which of them."""
     chosen = f"+experiment={name}"
     try:
+        if parts.named(name, [*([Path(config_dir)] if config_dir else []), house() / "conf"]):
+            return 0, []  # its parts are experiments too
         params = compose("config", [chosen], config_dir, hydra_too=True).hydra.sweeper.params or {}
         found = sweeps.axes(params)
     except ExitbenchError as error:
         return 0, [str(error)]
     wrong = []
     for point in sweeps.cover(found):
-        parts = ("model", "dataset", "workload", "policy", "hardware")
-        for fault in wrong_with("config", [chosen, *point], config_dir, parts):
+        groups = ("model", "dataset", "workload", "policy", "hardware")
+        for fault in wrong_with("config", [chosen, *point], config_dir, groups):
             wrong.append(f"{fault} (at {' '.join(point) or 'its defaults'})")
     return len(sweeps.points(found)), list({fault.partition(" (at ")[0]: fault for fault in wrong}.values())
 
@@ -171,6 +175,4 @@ def _strange_folders(root: Path) -> list[str]:
 
 def _name(file: Path) -> str:
     """A file as people know it: from its root on."""
-    from benchmark.house import house
-
     return str(file.relative_to(house())) if file.is_relative_to(house()) else str(file)

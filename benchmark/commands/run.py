@@ -26,14 +26,21 @@ def run(arguments: argparse.Namespace) -> int:
     from benchmark.house import house
     from benchmark.sweep import outcome
     from benchmark.sweep.launch import Launch
+    from benchmark.sweep.parts import expanded
     from benchmark.sweep.point import stopped
     from benchmark.types import Unwritable
 
     stopped.clear()
     try:
         launch = Launch(house() / "conf", arguments.config_dir)
-        many = arguments.multirun or launch.many(arguments.overrides)
-        outcomes = _sweep(launch, arguments.overrides) if many else _finished(launch.single, arguments.overrides)
+        asked = expanded(arguments.overrides, [*filter(None, [arguments.config_dir and Path(arguments.config_dir)]),
+                                               house() / "conf"])  # fmt: skip
+        many = arguments.multirun or bool(asked[0][0]) or launch.many(arguments.overrides)
+        outcomes = []
+        for number, (part, overrides) in enumerate(asked, start=1):
+            if part:
+                print(f"part {part} ({number} of {len(asked)})", flush=True)
+            outcomes += _sweep(launch, overrides) if many else _finished(launch.single, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ExitbenchError(one_line(error)) from error
     except OSError as error:
