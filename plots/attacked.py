@@ -59,3 +59,15 @@ def widest(rows: Iterable[style.Row]) -> list[style.Row]:
         sound = [row for row in same if row["status"] == same[0]["status"]]
         kept.append(max(sound, key=size))
     return kept
+
+
+def budget(row: style.Row) -> str:
+    """What a row's attack was allowed, in a figure's few words; "" where its record does not say."""
+    said = search(row)
+    if "epsilon" in said:
+        radius = said["epsilon"] * 255
+        return f"{radius:.3g}/255" if said.get("norm") == "linf" else f"{said.get('norm')} {said['epsilon']:.3g}"
+    if "least" not in said:
+        return ""
+    share = f"{100 * said['share']:.3g} %" if said.get("share") else ""
+    return " or ".join(filter(None, [f"{said['least']} words", share]))

@@ -3,7 +3,8 @@
     python plots/exit_histogram.py --leaderboard results/leaderboard.csv --out plots/out
 
 One panel per model, dataset and policy; one row of each workload is drawn, as hardware does not move exits:
-clean and the first four attacks, in the order of `attacked.ORDER`.
+clean and the first four attacks, in the order of `attacked.ORDER`. Of an attack at several budgets the widest is drawn,
+and the legend says how wide it is where all panels agree.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ def draw(frame: pd.DataFrame) -> Figure:
     if not rows:
         raise style.NothingToDraw("needs rows of a rule that leaves at more than one exit")
     rows.sort(key=lambda row: row["status"] != "ok")
+    rows = [row for row in rows if row["workload"] == "clean"] + attacked.widest(
+        row for row in rows if row["workload"] != "clean"
+    )
     looks = _colours([row["workload"] for row in rows])
     rows = [row for row in rows if row["workload"] in looks]
     groups = style.groups(rows, "model", "dataset", "policy")
     # Where there are too many, those with the most workloads to compare.
-    shown = sorted(sorted(groups.items(), key=lambda group: -_workloads(group[1]))[:MOST_PANELS])
+    ranked = sorted(groups.items(), key=lambda group: -_workloads(group[1]))
+    style.left_out("exit_histogram", [", ".join(names) for names, _ in ranked[MOST_PANELS:]])
+    shown = sorted(ranked[:MOST_PANELS])
     columns = 1 if len(shown) < 4 else 2
     figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
     for axis, (names, group) in zip(axes, shown, strict=True):
@@ -43,14 +49,22 @@ def draw(frame: pd.DataFrame) -> Figure:
         model, dataset, policy = names
         axis.set_title(f"{model}, {dataset}, {policy}" if columns == 1 else f"{model}\n{policy}", pad=9)
     style.outer_labels(axes, columns, "Exit depth (exits)", "Samples (%)")
-    keys: list = [Patch(facecolor=colour, label=workload) for workload, colour in looks.items()]
+    drawn = [row for _, group in shown for row in group]
+    keys: list = [Patch(facecolor=colour, label=_named(workload, drawn)) for workload, colour in looks.items()]
     keys.append(style.key("mean depth", marker="v"))
-    style.legend(figure, keys, columns=3)
+    style.legend(figure, keys, columns=2 if any(len(key.get_label()) > 18 for key in keys) else 3)
     return figure
 
 
 def _workloads(rows: list[style.Row]) -> int:
     return len({row["workload"] for row in rows})
+
+
+def _named(workload: str, rows: Iterable[style.Row]) -> str:
+    """A workload with its budget, where it is one for all rows."""
+    budgets = {attacked.budget(row) for row in rows if row["workload"] == workload and workload != "clean"}
+    said = budgets.pop() if len(budgets) == 1 else ""
+    return f"{workload}, {said}" if said else workload
 
 
 def _colours(workloads: Iterable[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,12 @@ def panels(
     for unused in axes[count:]:
         unused.remove()
     return figure, axes[:count]
+
+
+def left_out(figure: str, names: Sequence[str]) -> None:
+    """Say on stderr which panels a figure has no room for."""
+    if names:
+        print(f"{figure}: no room for {len(names)} panel(s): {'; '.join(names)}", file=sys.stderr)
 
 
 def outer_labels(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:

@@ -198,6 +198,24 @@ def test_bars_are_the_widest_attack_s_and_curves_hold_every_budget():
     assert "Queries" in queries.get_xlabel()
 
 
+def test_histograms_keep_to_one_budget_and_name_it():
+    records = [make_record("minilm_exits"), same_at(1, 0.3), same_at(3, 0.7)]
+    records[1].results["exit_histogram"][:] = records[0].results["exit_histogram"]
+    figure = FIGURES["exit_histogram"](leaderboard.frame(records))
+    (axis,) = figure.axes
+    assert len(axis.containers) == 2
+    widest = records[2].results["exit_histogram"]
+    assert [bar.get_height() for bar in axis.containers[1]] == pytest.approx([n / sum(widest) for n in widest])
+    assert "same, 3 words" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_panels_without_room_are_named(capsys):
+    FIGURES["exit_histogram"](leaderboard.frame(FRAMES["many"]()))
+    assert "exit_histogram: no room for 10 panel(s): " in capsys.readouterr().err
+    FIGURES["exit_histogram"](leaderboard.frame(make_sweep()))
+    assert capsys.readouterr().err == ""
+
+
 def test_examples_mark_the_changed_word_and_only_that():
     (axis,) = FIGURES["attack_examples"](leaderboard.frame([make_record("minilm_exits", "same")])).axes
     bold = [text.get_text() for text in axis.texts if text.get_weight() == "bold"]
