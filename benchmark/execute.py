@@ -36,12 +36,13 @@ def _run_one(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tenso
     state, seen = policy.start(1, str(device)), read_live(policy, model)
     generator = model.exits(batch)
     columns = next(generator)  # (1, C + X)
+    extra = columns.shape[1] != model.num_classes  # without, every column is read: a view of all would cost its call
     depth = 1
     while depth < model.num_exits:
-        stop, state = policy.step(columns[:, seen], state)
+        stop, state = policy.step(columns[:, seen] if extra else columns, state)
         if stop.item():
             break
         columns = next(generator)
         depth += 1
     generator.close()
-    return columns[:, : model.num_classes], torch.full((1,), depth, device=device)
+    return columns[:, : model.num_classes] if extra else columns, torch.full((1,), depth, device=device)
