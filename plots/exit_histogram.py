@@ -50,8 +50,12 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.set_title(f"{model}, {dataset}, {policy}" if columns == 1 else f"{model}\n{policy}", pad=9)
     style.outer_labels(axes, columns, "Exit depth (exits)", "Samples (%)")
     drawn = [row for _, group in shown for row in group]
-    keys: list = [Patch(facecolor=colour, label=_named(workload, drawn)) for workload, colour in looks.items()]
+    shared = {attacked.budget(row) for row in drawn if row["workload"] != "clean"}
+    one = shared.pop() if len(shared) == 1 else ""
+    names = {workload: workload if one else _named(workload, drawn) for workload in looks}
+    keys: list = [Patch(facecolor=colour, label=names[workload]) for workload, colour in looks.items()]
     keys.append(style.key("mean depth", marker="v"))
+    keys += [style.key(f"attacks: {one}")] if one else []
     style.legend(figure, keys, columns=2 if any(len(key.get_label()) > 18 for key in keys) else 3)
     return figure
 

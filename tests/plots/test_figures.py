@@ -206,7 +206,7 @@ def test_histograms_keep_to_one_budget_and_name_it():
     assert len(axis.containers) == 2
     widest = records[2].results["exit_histogram"]
     assert [bar.get_height() for bar in axis.containers[1]] == pytest.approx([n / sum(widest) for n in widest])
-    assert "same, 3 words" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "attacks: 3 words" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_panels_without_room_are_named(capsys):
