@@ -82,13 +82,30 @@ def _choice(group: str, name: str | None, cfg: Any, config_dir: str | None = Non
         node = cfg[group]
         return dict(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)  # type: ignore[arg-type]
     running = GlobalHydra.instance().hydra
+    own = _own_choices() if config_dir is None else config_dir
     try:
-        composed = compose("config", [f"{group}={name}"], _own_choices() if config_dir is None else config_dir)
+        composed = _alone(name, own) if group == "policy" else None
+        composed = composed or compose("config", [f"{group}={name}"], own)
     except ExitbenchError as error:
         raise ExitbenchError(f"workload.source_{group}: {error}") from error
     finally:
         GlobalHydra.instance().hydra = running  # composing by the way replaces it
     return dict(OmegaConf.to_container(composed[group], resolve=True))  # type: ignore[arg-type]
+
+
+def _alone(policy: str, own: str) -> Any:
+    """A policy's yaml composed by itself, a tenth of the work; None where it needs the rest, or is not there."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from benchmark.compose import compose
+
+    try:
+        composed = compose(f"policy/{policy}", [], own)
+        OmegaConf.resolve(composed)
+    except (ExitbenchError, OmegaConfBaseException):
+        return None
+    return composed if "policy" in composed else None
 
 
 def _own_choices() -> str:

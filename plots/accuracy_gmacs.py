@@ -2,8 +2,8 @@
 
     python plots/accuracy_gmacs.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per dataset, GMACs on a logarithmic axis. Curves are of clean samples; of several exit rules on a model the
-one whose curve has the largest area is drawn.
+One panel per dataset, in two columns from three on, GMACs on a logarithmic axis. Curves are of clean samples; of
+several exit rules on a model the one whose curve has the largest area is drawn.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ def draw(frame: pd.DataFrame) -> Figure:
     """From rows with accuracy and gmacs_mean; `curve` and `exits` are drawn where the frame carries them."""
     rows = _one_rule(_distinct(style.rows_with(frame, "accuracy", "gmacs_mean")))
     datasets = style.groups(rows, "dataset")
-    figure, axes = style.panels(len(datasets), height_mm=50, extra_mm=16)
+    columns = 1 if len(datasets) < 3 else 2
+    figure, axes = style.panels(len(datasets), height_mm=50 if columns == 1 else 40, extra_mm=16, columns=columns)
     looks = style.colours(row["model"] for row in rows)
     for axis, ((dataset,), group) in zip(axes, datasets.items(), strict=True):
-        _panel(axis, group, looks)
-        axis.set(title=dataset, ylabel="Accuracy (%)")
-    axes[-1].set_xlabel("Compute (GMACs per sample)")
+        _panel(axis, group, looks, narrow=columns > 1)
+        axis.set_title(dataset)
+    style.outer_labels(
+        axes, columns, "Compute (GMACs per sample)" if columns == 1 else "Compute (GMACs)", "Accuracy (%)"
+    )
     keys = [style.key(model, colour, marker) for model, (colour, marker) in looks.items()]
     if any(style.is_bound(row) for row in rows):
         keys.append(style.key("oracle (a bound)", line="--"))
@@ -55,7 +58,7 @@ def _distinct(rows: list[style.Row]) -> list[style.Row]:
     return [same[0] for same in points.values()]
 
 
-def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]]) -> None:
+def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]], narrow: bool) -> None:
     clean = [row for row in rows if row["workload"] == "clean"]
     for (model, _), same in style.groups(clean, "model", "policy").items():
         widest = max(same, key=lambda row: row["n"] or 0)  # of several slices the one of most samples
@@ -68,7 +71,7 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]])
         error = [row["accuracy_stderr"] or 0]
         axis.errorbar([row["gmacs_mean"]], [row["accuracy"]], error, zorder=4, **marks)
     costs = [row["gmacs_mean"] for row in rows] + [point["gmacs"] for row in clean for point in row["exits"]]
-    style.log_axis(axis.xaxis, min(costs), max(costs))
+    style.log_axis(axis.xaxis, min(costs), max(costs), narrow)
     style.percent(axis.yaxis)
 
 

@@ -33,8 +33,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = [row for row in attacked.attacks(frame) if row["attack"].get("examples")]
     if not rows:
         raise style.NothingToDraw("needs rows of attacks with examples")
-    groups = style.groups(rows, "model", "dataset", "workload").values()
-    shown = [(same[0], same[0]["attack"]["examples"][:EACH]) for same in groups][:MOST_PANELS]
+    groups = style.with_room(
+        "attack_examples", list(style.groups(rows, "model", "dataset", "workload").items()), MOST_PANELS
+    )
+    shown = [(same[0], same[0]["attack"]["examples"][:EACH]) for _, same in groups]
     heights = [4.0 * len(_lines(examples)) + 3 if "texts_after" in examples[0] else 25.0 * len(examples) + 5
                for _, examples in shown]  # fmt: skip
     figure, axes = style.panels(len(shown), sum(heights) / len(shown), extra_mm=16 + 7 * len(shown))

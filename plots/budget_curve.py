@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     found = [row for row in rows if isinstance(row["results"], dict) and "protocol" in row["results"]]
     if not found:
         raise style.NothingToDraw("needs clean rows with a protocol in their results, as runs of image models leave")
-    shown = sorted(style.groups(found, "dataset", "model").items())[:MOST_PANELS]
+    shown = style.with_room("budget_curve", sorted(style.groups(found, "dataset", "model").items()), MOST_PANELS)
     figure, axes = style.panels(len(shown), height_mm=52, extra_mm=18)
     twins = {(row["dataset"], row["model"]): row for row in reversed(rows)}
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):

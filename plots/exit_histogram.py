@@ -40,8 +40,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     groups = style.groups(rows, "model", "dataset", "policy")
     # Where there are too many, those with the most workloads to compare.
     ranked = sorted(groups.items(), key=lambda group: -_workloads(group[1]))
-    style.left_out("exit_histogram", [", ".join(names) for names, _ in ranked[MOST_PANELS:]])
-    shown = sorted(ranked[:MOST_PANELS])
+    shown = sorted(style.with_room("exit_histogram", ranked, MOST_PANELS))
     columns = 1 if len(shown) < 4 else 2
     figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
     for axis, (names, group) in zip(axes, shown, strict=True):

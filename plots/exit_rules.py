@@ -27,7 +27,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         raise style.NothingToDraw("needs rows of models with several exits")
     rows.sort(key=lambda row: row["status"] != "ok")
     found = style.groups(rows, "workload", "model", "dataset")
-    shown = sorted(found.items(), key=lambda item: (-_rules(item[1]), item[0][0] != "clean", item[0]))[:MOST_PANELS]
+    ranked = sorted(found.items(), key=lambda item: (-_rules(item[1]), item[0][0] != "clean", item[0]))
+    shown = style.with_room("exit_rules", ranked, MOST_PANELS)
     columns = 1 if len(shown) < 3 else 2
     figure, axes = style.panels(len(shown), 50 if columns == 1 else 40, extra_mm=22, columns=columns)
     drawn = [row for _, group in shown for row in group]

@@ -24,8 +24,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """From rows of attacks with gain_lost and the records' attack sections."""
     rows = attacked.widest(attacked.attacks(frame))
     shown = list(style.groups(sorted(rows, key=lambda row: (row["model"], row["dataset"])), "model", "dataset").items())
-    style.left_out("gain_lost_bars", [", ".join(names) for names, _ in shown[MOST_PANELS:]])
-    shown = shown[:MOST_PANELS]
+    shown = style.with_room("gain_lost_bars", shown, MOST_PANELS)
     rules = sorted({row["policy"] for _, group in shown for row in group})
     hues = {rule: style.COLOURS[i % len(style.COLOURS)] for i, rule in enumerate(rules)}
     heights = [3.4 * (len({row["workload"] for row in group}) + 1) for _, group in shown]

@@ -36,7 +36,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             small = max(attacked.size(row) for row in group) <= 1
             label = "Radius ε (1/255)" if small else "Words (at most)"
             shown.append((title, label, by_size))
-    shown = [panel for panel in shown if any(panel[2].values())][:MOST_PANELS]
+    shown = [panel for panel in shown if any(panel[2].values())]
+    style.left_out("gain_lost_budget", [", ".join((*title, label)) for title, label, _ in shown[MOST_PANELS:]])
+    shown = shown[:MOST_PANELS]
     if not shown:
         raise style.NothingToDraw("needs rows of attacks with curves against queries, or at several budgets")
     looks = attacked.looks(rows)

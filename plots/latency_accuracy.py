@@ -24,7 +24,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = [row for row in rows if row["scenario"] == "single_stream"]
     if not rows:
         raise style.NothingToDraw("needs rows with latency_ms_p50 and accuracy, of samples one at a time")
-    shown = sorted(style.groups(rows, "fingerprint", "dataset").items())[:MOST_PANELS]
+    found = sorted(style.groups(rows, "fingerprint", "dataset").items())
+    shown = style.with_room("latency_accuracy", found, MOST_PANELS)
     figure, axes = style.panels(len(shown), height_mm=46, extra_mm=20)
     looks = {model: colour for model, (colour, _) in style.colours(row["model"] for row in rows).items()}
     marks = {profile: marker for profile, (_, marker) in style.colours(row["hardware"] for row in rows).items()}

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_ROWS = 40
+MOST_ROWS = 26
 KIND = ("model", "dataset", "workload", "policy", "hardware", "scenario", "batch", "fingerprint")
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From rows with mac_speedup and speedup: at most 40, clean ones first, then attacks in their order."""
+    """From rows with mac_speedup and speedup: at most 26, clean ones first, then attacks in their order."""
     rows = _first(style.rows_with(frame, "speedup", "mac_speedup"))
     shown = style.groups(rows, "model", "dataset")
     heights = [3.8 * (len(group) + 1.5) for group in shown.values()]
@@ -41,9 +41,22 @@ def draw(frame: pd.DataFrame) -> Figure:
 def _first(rows: list[style.Row]) -> list[style.Row]:
     """One row of each kind, those that matter most where there are too many, in the leaderboard's order."""
     kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
-    by_weight = sorted(kinds, key=lambda same: (same[0]["workload"] != "clean", attacked.rank(same[0]["workload"])))
-    kept = {same[0]["record_id"] for same in by_weight[:MOST_ROWS]}
+    rules = {model: _usual(same) for (model,), same in style.groups(rows, "model").items()}
+
+    def weight(same: list[style.Row]) -> tuple[bool, bool, int]:
+        row = same[0]
+        return row["workload"] != "clean", row["policy"] != rules[row["model"]], attacked.rank(row["workload"])
+
+    by_weight = sorted(kinds, key=weight)
+    apart = [(tuple(same[0][name] for name in KIND[:5]), same) for same in by_weight]
+    kept = {same[0]["record_id"] for _, same in style.with_room("realized", apart, MOST_ROWS)}
     return [row for row in rows if row["record_id"] in kept]
+
+
+def _usual(rows: list[style.Row]) -> str:
+    """The rule that most of a model's rows are of."""
+    names = [row["policy"] for row in rows]
+    return max(names, key=names.count)
 
 
 def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:

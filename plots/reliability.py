@@ -30,8 +30,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         raise style.NothingToDraw("needs clean rows whose exits hold reliability, as records from 0.3.0 on do")
     rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
     found = sorted(style.groups(rows, "dataset", "model").items())
-    style.left_out("reliability", [", ".join(names) for names, _ in found[MOST_PANELS:]])
-    shown = found[:MOST_PANELS]
+    shown = style.with_room("reliability", found, MOST_PANELS)
     columns = 1 if len(shown) == 1 else 2
     figure, axes = style.panels(len(shown), 66 if columns == 1 else 50, extra_mm=12, columns=columns)
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):

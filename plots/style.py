@@ -111,6 +111,12 @@ def panels(
     return figure, axes[:count]
 
 
+def with_room(figure: str, found: Sequence[tuple[tuple[Any, ...], Any]], most: int) -> list[tuple[Any, Any]]:
+    """The first `most` panels of (names, rows); the others are named on stderr."""
+    left_out(figure, [", ".join(str(name) for name in names) for names, _ in found[most:]])
+    return list(found[:most])
+
+
 def left_out(figure: str, names: Sequence[str]) -> None:
     """Say on stderr which panels a figure has no room for."""
     if names:

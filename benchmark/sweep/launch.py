@@ -67,7 +67,7 @@ class Launch:
             ExitbenchError: a launcher that is not installed; whatever stops a sweep.
         """
         try:
-            asked = [*overrides, *self._bounds(overrides), "hydra.mode=MULTIRUN"]
+            asked = [*_late(overrides), *self._bounds(overrides), "hydra.mode=MULTIRUN"]
             batches = self._hydra.multirun("config", _Caught(task), asked)
         except RuntimeError as error:
             raise _missing(error) from error
@@ -95,7 +95,7 @@ class Launch:
 
         if overrides not in self._seen:
             self._seen[overrides] = self._hydra.compose_config(
-                "config", list(overrides), RunMode.MULTIRUN, validate_sweep_overrides=False
+                "config", _late(overrides), RunMode.MULTIRUN, validate_sweep_overrides=False
             )
         return self._seen[overrides]
 
@@ -107,6 +107,23 @@ class Launch:
         if not launcher.target.endswith(".LocalLauncher") or launcher.batch is not None:
             return []
         return [f"hydra.sweeper.max_batch_size={2 * usable_cores()}"]
+
+
+def _late(overrides: Sequence[str]) -> list[str]:
+    """Each `group.key=value` as a sweep over that one value.
+
+    Hydra composes a sweep's own configuration with plain overrides and the default choices, of which a key that only
+    the swept choices have is no part; what is swept it leaves to each combination.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    late = []
+    for given, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
+        key, _, value = given.partition("=")
+        plain = override.is_delete() or override.is_sweep_override() or override.is_hydra_override()
+        plain = plain or not value or override.value() is None  # of which `choice` knows nothing
+        late.append(given if plain or "@" in key or "." not in key else f"{key}=choice({value})")
+    return late
 
 
 @dataclass(frozen=True)
