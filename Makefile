@@ -24,6 +24,7 @@ demo: .venv/installed
 REFERENCE := results/reference/records
 reference: .venv/installed
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --out results/reference/leaderboard.csv
+	$(BIN)/exitbench leaderboard --records $(REFERENCE) --where "n==100" --out results/reference/main.csv
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table realized --out results/reference/realized.csv
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table card --out results/reference/card.csv
 	$(BIN)/exitbench plots --records $(REFERENCE) --out results/reference/figures
