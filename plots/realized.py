@@ -43,7 +43,7 @@ def _first(rows: list[style.Row]) -> list[style.Row]:
     kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
     rules = {model: _usual(same) for (model,), same in style.groups(rows, "model").items()}
 
-    def weight(same: list[style.Row]) -> tuple[bool, bool, int]:
+    def weight(same: list[style.Row]) -> tuple[bool, bool, tuple[int, str]]:
         row = same[0]
         return row["workload"] != "clean", row["policy"] != rules[row["model"]], attacked.rank(row["workload"])
 
