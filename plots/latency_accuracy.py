@@ -2,7 +2,8 @@
 
     python plots/latency_accuracy.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per machine and dataset, as milliseconds of two machines do not compare. Medians (p50), single stream.
+One panel per machine and dataset, as milliseconds of two machines do not compare; two columns from three on. Medians
+(p50) of samples one at a time.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ def draw(frame: pd.DataFrame) -> Figure:
         raise style.NothingToDraw("needs rows with latency_ms_p50 and accuracy, of samples one at a time")
     found = sorted(style.groups(rows, "fingerprint", "dataset").items())
     shown = style.with_room("latency_accuracy", found, MOST_PANELS)
-    figure, axes = style.panels(len(shown), height_mm=46, extra_mm=20)
+    columns = 1 if len(shown) < 3 else 2
+    figure, axes = style.panels(len(shown), 46 if columns == 1 else 40, extra_mm=20, columns=columns)
     looks = {model: colour for model, (colour, _) in style.colours(row["model"] for row in rows).items()}
     marks = {profile: marker for profile, (_, marker) in style.colours(row["hardware"] for row in rows).items()}
     for axis, ((machine, dataset), group) in zip(axes, shown, strict=True):
-        _panel(axis, group, looks, marks)
-        axis.set(title=f"{dataset}, machine {machine}", ylabel="Accuracy (%)")
-    axes[-1].set_xlabel("Median latency (ms per sample, batch 1)")
+        _panel(axis, group, looks, marks, narrow=columns > 1)
+        axis.set_title((", " if columns == 1 else "\n").join([dataset, f"machine {machine}"]))
+    latency = "Median latency (ms per sample, batch 1)" if columns == 1 else "Median latency (ms)"
+    style.outer_labels(axes, columns, latency, "Accuracy (%)")
     keys = [style.key(model, colour, "_") for model, colour in looks.items()]
     keys += [style.key(profile, marker=marker) for profile, marker in marks.items()]
     keys.append(style.key("full depth, clean", marker="|"))
@@ -40,7 +43,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, str], marks: dict[str, str]) -> None:
+def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, str], marks: dict[str, str], narrow: bool) -> None:
     for row in rows:
         colour = style.shade(row, looks[row["model"]])
         if row["full_ms_p50"] and row["workload"] == "clean":
@@ -52,7 +55,7 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, str], marks: dict
         axis.plot(*point, marks[row["hardware"]], color=colour, markerfacecolor=face, zorder=4)
     seen = [row[name] for row in rows for name in ("latency_ms_p50", "full_ms_p50") if row[name]]
     axis.margins(y=0.14)
-    style.log_axis(axis.xaxis, min(seen), max(seen))
+    style.log_axis(axis.xaxis, min(seen), max(seen), narrow)
     style.percent(axis.yaxis)
 
 

@@ -163,7 +163,7 @@ def log_axis(axis: Axis, low: float, high: float, narrow: bool = False) -> None:
     low, high = low / (high / low) ** 0.06 / 1.03, high * (high / low) ** 0.06 * 1.03
     getattr(axis.axes, f"set_{axis.axis_name}lim")(low, high)  # type: ignore[attr-defined]
     decades = math.log10(high / low)
-    dense = (1.0, 2.0, 4.0) if narrow else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    dense = (1.0, 2.0, 4.0) if narrow and decades > 0.6 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     steps = (1.0,) if decades > (1.6 if narrow else 3) else (1.0, 2.0, 5.0) if decades > 0.9 else dense
     axis.set_major_locator(LogLocator(subs=steps, numticks=99))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
