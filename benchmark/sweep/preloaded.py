@@ -5,8 +5,11 @@ What libraries load only when they are asked for is named as well: it is seconds
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
+import os
+import sys
 
 MODULES = (
     *("benchmark.run", "benchmark.transfer", "benchmark.train", "benchmark.combination", "benchmark.quiet"),
@@ -21,3 +24,7 @@ for name in MODULES:
 # Of what is here now the collectors of all forks find nothing: walking it is a quarter of a short combination.
 gc.collect()
 gc.freeze()
+if any("multiprocessing.forkserver" in word for word in sys.orig_argv):
+    # The server has nothing to flush or to return, and libraries that count their objects at an interpreter's end would
+    # call the frozen ones leaked, at length, on the user's terminal.
+    atexit.register(os._exit, 0)
