@@ -52,7 +52,7 @@ class Launch:
             own = Path(config_dir).resolve()
             if not own.is_dir():
                 raise ExitbenchError(f"--config-dir: expected a folder with your own choices, got {config_dir}")
-            search.prepend(provider="command-line", path=f"file://{own}", anchor=SearchPathQuery(provider="schema"))
+            search.prepend(provider="command-line", path=str(own), anchor=SearchPathQuery(provider="schema"))
         ray_launcher.register()
         keep_our_launchers()
         # `hydra.main` is this and parsing, but it drops what the combinations return.
