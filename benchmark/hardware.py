@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,40 @@ def _check_quantising(name: str, device: str, dtype: str) -> None:
 def _check_compiler(name: str, device: str) -> None:
     if device == "cpu":
         wanted = os.environ.get("CXX")
-        if not any(shutil.which(tool) for tool in ([wanted] if wanted else ["g++", "clang++", "cl"])):
+        if not (compiler_path() or shutil.which("cl")):
             raise ExitbenchError(
                 f"hardware {name}: wants a C++ compiler, but {wanted or 'neither g++ nor clang++'} is there; "
                 "install one, or try hardware=cpu_1t"
             )
     elif device.startswith("cuda") and importlib.util.find_spec("triton") is None:
         raise ExitbenchError(f"hardware {name}: wants Triton to compile for a GPU, but it is not installed")
+
+
+def compiler_path() -> str:
+    """The C++ compiler: CXX where it is set, else g++ or clang++; empty where there is none."""
+    wanted = os.environ.get("CXX")
+    return next((path for tool in ([wanted] if wanted else ["g++", "clang++"]) if (path := shutil.which(tool))), "")
+
+
+def native_compiler() -> tuple[str, str] | None:
+    """Path and version of what compiles `layers/hand_over.cpp`; None without one, or where EXITBENCH_NATIVE is 0.
+
+    Raises ExitbenchError for another value of it than 0 or 1.
+    """
+    switch = os.environ.get("EXITBENCH_NATIVE", "1")
+    if switch not in ("0", "1"):
+        raise ExitbenchError(f"EXITBENCH_NATIVE: expected 0 or 1, got {switch!r}")
+    path = compiler_path() if switch == "1" and os.name == "posix" else ""
+    return (path, _compiler_version(path)) if path else None
+
+
+@lru_cache
+def _compiler_version(path: str) -> str:
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        said = ""
+    return said.partition("\n")[0].strip() or "unknown"
 
 
 def usable_cores() -> int:
@@ -152,6 +180,7 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
+        "native": (native_compiler() or ("", "none"))[1],  # what compiled our own functions; see layers/native.py
     }
     decisive = json.dumps([facts[key] for key in DECIDES_SPEED]).encode()
     return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
@@ -182,6 +211,12 @@ def _read(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
+
+
+def instruction_set() -> str:
+    """What this processor can do, as Linux lists it; elsewhere its model."""
+    lines = _read("/proc/cpuinfo").splitlines()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), _cpu_model())
 
 
 def _cpu_model() -> str:

@@ -4,18 +4,21 @@ Both hand something over from a grid of g × g tokens (plus the class token) to 
 is a fixed linear operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
 
 Each is written twice: as gradients want it, block by block; and, where no gradients are asked for, for all blocks at
-once, which is the same arithmetic in a fraction of the operators and passes over memory.
+once, which is the same arithmetic in a fraction of the operators and passes over memory. `native_reuse` is a third form
+of the second for a processor, compiled where there is a compiler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from benchmark.layers.kept import Kept
 
 AT_ONCE = 1 << 18  # numbers worked on in one go: they stay in a core's own cache
 
@@ -157,23 +160,17 @@ class FeatureReuse(nn.Module):
 
 
 class AllContexts:
-    """What L blocks' `FeatureReuse` make of the same features, at once and without gradients.
-
-    The blocks' norms differ only in scale and shift, which join the first layer's weights. What is joined is kept until
-    a weight is another tensor or was written to.
-    """
+    """What L blocks' `FeatureReuse` make of the same features, at once and without gradients."""
 
     def __init__(self, reuses: Sequence[FeatureReuse]) -> None:
         self._reuses = list(reuses)
-        owners = [layer for one in reuses for layer in (one.norm, one.fc1, one.fc2)]
-        self._owners = [owner._parameters for owner in owners]  # looked up afresh: a weight may be replaced
-        self._key: object = None
-        self._joined: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+        layers = [layer for one in reuses for layer in (one.norm, one.fc1, one.fc2)]
+        self._joined = Kept(layers, self._join)
 
     def __call__(self, features: Tensor, upsample: Upsample) -> Tensor:
         """Features (b, T, width) of the coarse grid -> contexts (L, b, T', out)."""
         b, t, width = features.shape
-        first, bias, second, last = self._join()
+        first, bias, second, last = self._joined()
         normed = F.layer_norm(features[:, 1:], (width,), eps=self._reuses[0].norm.eps)
         hidden = F.gelu(F.linear(normed, first, bias))  # (b, T - 1, L · h)
         hidden = hidden.view(b * (t - 1), len(self._reuses), -1).transpose(0, 1)  # (L, b · (T - 1), h)
@@ -181,20 +178,22 @@ class AllContexts:
         return upsample.image_tokens(context.view(len(self._reuses), b, t - 1, -1))
 
     def _join(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """First layers (L · h, w) and biases (L · h,), second layers (L, h, out) and biases (L, 1, out)."""
-        weights: list[Any] = [weight for owner in self._owners for weight in owner.values()]
-        counted = not weights[0].is_inference()  # such a weight does not tell when it was written to
-        key = [(weight.data_ptr(), weight._version) for weight in weights] if counted else None
-        if self._joined is None or key is None or key != self._key:
-            scale, shift = (torch.stack([getattr(one.norm, of) for one in self._reuses]) for of in ("weight", "bias"))
-            first = torch.stack([one.fc1.weight for one in self._reuses])  # (L, h, w)
-            bias = torch.stack([one.fc1.bias for one in self._reuses]) + (first * shift[:, None]).sum(-1)  # (L, h)
-            second = torch.stack([one.fc2.weight for one in self._reuses]).transpose(1, 2)  # (L, h, out)
-            last = torch.stack([one.fc2.bias for one in self._reuses])[:, None]  # (L, 1, out)
-            first = (first * scale[:, None]).flatten(0, 1).t().contiguous().t()  # as the product reads it
-            self._joined = first, bias.flatten(), second.contiguous(), last
-            self._key = key
-        return self._joined
+        first, bias, second, last = joined(self._reuses)
+        first = first.flatten(0, 1).t().contiguous().t()  # as the product reads it
+        return first, bias.flatten(), second, last
+
+
+def joined(reuses: Sequence[FeatureReuse]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """First layers (L, h, w) and biases (L, h), second layers (L, h, out) and biases (L, 1, out) of L blocks.
+
+    The blocks' norms differ only in scale and shift, which join the first layer's weights.
+    """
+    scale, shift = (torch.stack([getattr(one.norm, of) for one in reuses]) for of in ("weight", "bias"))
+    first = torch.stack([one.fc1.weight for one in reuses])
+    bias = torch.stack([one.fc1.bias for one in reuses]) + (first * shift[:, None]).sum(-1)
+    second = torch.stack([one.fc2.weight for one in reuses]).transpose(1, 2).contiguous()
+    last = torch.stack([one.fc2.bias for one in reuses])[:, None]
+    return first * scale[:, None], bias, second, last
 
 
 class RelationReuse(nn.Module):

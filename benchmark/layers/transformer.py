@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
+from benchmark.layers.native import fits
+from benchmark.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations
+from benchmark.layers.reuse import AT_ONCE, AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ def _linear(layer: nn.Module, x: Tensor) -> Tensor:
     return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
 
 
+Bias = Tensor | CoarseLogits  # logits that one block is given, upsampled or yet to be
+Context = Tensor | CoarseContext  # its reused features, likewise
+
 FEW = 16_384  # numbers below which oneDNN's GELU takes longer than torch's own
 SHORT = 128  # tokens up to which plain products on one image beat the fused attention kernel of a CPU
 
@@ -51,12 +56,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.width, spec.width)
 
-    def forward(self, x: Tensor, bias: Tensor | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, bias: Bias | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for."""
         b, t, width = x.shape
         qkv = _linear(self.qkv, x).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
         logits = None
-        if torch.is_grad_enabled() and hand_out:
+        if isinstance(bias, CoarseLogits) and not hand_out:
+            x = self._in_parts(qkv, bias)
+        elif isinstance(bias, CoarseLogits) or (hand_out and bias is None and b > 1 and not torch.is_grad_enabled()):
+            x, logits = self._head_by_head(qkv, bias)
+        elif torch.is_grad_enabled() and hand_out:
             q, k, v = qkv.unbind()
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             if bias is not None:
@@ -79,6 +88,32 @@ class Attention(nn.Module):
         onto = q.new_empty(1, 1, 1) if bias is None else bias.reshape(b * h, t, t)
         logits = torch.baddbmm(onto, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5)
         return torch.bmm(logits.softmax(-1), v).view(b, h, t, d), logits.view(b, h, t, t)
+
+    def _in_parts(self, qkv: Tensor, bias: CoarseLogits) -> Tensor:
+        """As many images at a time as let their upsampled logits be used before they leave the cache."""
+        _, b, h, t, d = qkv.shape
+        step = min(b, max(1, AT_ONCE // (h * t * t)))
+        given = qkv.new_empty(step, h, t, t)
+        attended = qkv.new_empty(b, t, h, d).transpose(1, 2)
+        for start in range(0, b, step):
+            some = qkv[:, start : start + step]
+            mask = bias.upsampled(start, given[: some.shape[1]])
+            attended[start : start + step] = F.scaled_dot_product_attention(*some.unbind(), attn_mask=mask)
+        return attended
+
+    def _head_by_head(self, qkv: Tensor, bias: CoarseLogits | None) -> tuple[Tensor, Tensor]:
+        """As `_by_products`, of several images: products read each head where it lies, so that nothing is copied."""
+        _, b, h, t, d = qkv.shape
+        logits = qkv.new_empty(h, b, t, t)
+        attended = qkv.new_empty(b, t, h, d)
+        for head in range(h):
+            q, k, v = qkv[:, :, head].unbind()
+            own = logits[head]
+            if bias is not None:
+                bias.upsampled(0, own[:, None], head)
+            torch.baddbmm(own, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5, out=own)
+            attended[:, :, head] = torch.bmm(own.softmax(-1), v)
+        return attended.transpose(1, 2), logits.transpose(0, 1)
 
 
 class Block(nn.Module):
@@ -107,16 +142,21 @@ class Block(nn.Module):
         keep = torch.empty(len(x), 1, 1, device=x.device).bernoulli_(1 - self.drop_path)
         return x * keep / (1 - self.drop_path)
 
+    def _second_norm(self, x: Tensor, context: Context | None) -> Tensor:
+        """x (b, T, width), context (b, T, reuse_width) -> the norm of both (b, T, width + reuse_width)."""
+        if isinstance(context, CoarseContext):
+            return context.normed_beside(x, self.norm2.weight, self.norm2.bias, self.eps)
+        wide = x if context is None else torch.cat([x, context], -1)
+        return torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
+
     def forward(
-        self, x: Tensor, bias: Tensor | None, context: Tensor | None, hand_out: bool
+        self, x: Tensor, bias: Bias | None, context: Context | None, hand_out: bool
     ) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
         normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
         attended, logits = self.attn.forward(normed, bias, hand_out)
         x = x + self._drop(attended)
-        wide = x if context is None else torch.cat([x, context], -1)
-        wide = torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
-        hidden = _gelu(_linear(self.fc1, wide))
+        hidden = _gelu(_linear(self.fc1, self._second_norm(x, context)))
         return x + self._drop(_linear(self.fc2, hidden)), logits
 
 
@@ -156,6 +196,9 @@ class Transformer(nn.Module):
         self.relation_reuse = RelationReuse(spec.depth, spec.heads) if relation_reuse else None
         reuses: list[Any] = [block.feature_reuse for block in self.blocks] if feature_reuse else []
         self.all_contexts = AllContexts(reuses)
+        if self.upsample is not None:
+            self.native_contexts = NativeContexts(reuses, self.upsample) if reuses else None
+            self.native_relations = NativeRelations(self.relation_reuse, self.upsample) if self.relation_reuse else None
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -185,24 +228,25 @@ class Transformer(nn.Module):
         last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
         return _linear(self.head, last), Reused(x, relations)
 
-    def _reused(self, before: Reused | None) -> tuple[Iterable[Tensor | None], Iterable[Tensor | None]]:
+    def _reused(self, before: Reused | None) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
         """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
-        biases: Iterable[Tensor | None] = [None] * len(self.blocks)
-        contexts: Iterable[Tensor | None] = [None] * len(self.blocks)
-        upsample = self.upsample
+        biases: Iterable[Bias | None] = [None] * len(self.blocks)
+        contexts: Iterable[Context | None] = [None] * len(self.blocks)
+        upsample, mix = self.upsample, self.relation_reuse
         if upsample is None or before is None:
             return biases, contexts
         reuses: list[Any] = [block.feature_reuse for block in self.blocks]
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            if self.relation_reuse is not None:
-                biases = map(upsample.relations, self.relation_reuse(before.relations))
+            if mix is not None:
+                biases = map(upsample.relations, mix(before.relations))
             if reuses[0] is not None:
                 contexts = (reuse(before.features, upsample) for reuse in reuses)
+        elif fits(before.features, *before.relations, self.head.weight):
+            biases = biases if self.native_relations is None else self.native_relations(before.relations)
+            contexts = contexts if self.native_contexts is None else self.native_contexts(before.features)
         else:
-            if self.relation_reuse is not None:
-                biases = self.relation_reuse.biases(before.relations, upsample)
-            if reuses[0] is not None:
-                contexts = self.all_contexts(before.features, upsample)
+            biases = biases if mix is None else mix.biases(before.relations, upsample)
+            contexts = contexts if reuses[0] is None else self.all_contexts(before.features, upsample)
         return biases, contexts
 
     def closed_form_macs(self) -> int:

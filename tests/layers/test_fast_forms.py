@@ -1,10 +1,14 @@
 """What runs without gradients is another form of what trains: the same numbers, and never those of older weights."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from small_models import small_dvt
 
 from benchmark.benches.reuse_overhead import main, usual_exits
+from benchmark.hardware import native_compiler
+from benchmark.layers.native import operators_alone
 from benchmark.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Upsample
 from benchmark.layers.tokens import ConvStem
 from benchmark.trace import full_depth
@@ -20,10 +24,11 @@ def batch(count: int) -> Batch:
 
 @pytest.mark.parametrize("reuse", [(True, True), (True, False), (False, True), (False, False)], ids=str)
 @pytest.mark.parametrize("count", [1, 3])
-def test_logits_without_gradients_are_those_with(reuse, count):
+@pytest.mark.parametrize("how", [nullcontext, operators_alone])
+def test_logits_without_gradients_are_those_with(reuse, count, how):
     model = small_dvt(feature_reuse=reuse[0], relation_reuse=reuse[1])
     trained = full_depth(model, batch(count)).detach()
-    with torch.no_grad():
+    with torch.no_grad(), how():
         torch.testing.assert_close(full_depth(model, batch(count)), trained, atol=1e-5, rtol=1e-5)
 
 
@@ -92,6 +97,7 @@ def test_the_bench_prints_its_table_and_refuses_other_words(capsys):
     assert main(["rounds=1", "large=0"]) == 0
     shown = capsys.readouterr().out
     assert "both, as usually written" in shown
+    assert ("both, torch's operators" in shown) == (native_compiler() is not None)
     assert shown.count("none ") == 2
     with pytest.raises(ExitbenchError, match="expected whole numbers"):
         main(["rounds=many"])
