@@ -4,7 +4,7 @@
 
 One process, one thread, CPU clock; in each round all variants run once in random order, and the median of their ratios
 to the cascade without reuse in the same round is shown. "large" rounds of T2T-ViT-12 at 224 px; 0 leaves it out.
-Torch's operators: without our compiled hand-over (layers/native.py), as where there is no C++ compiler.
+Torch's operators: without our compiled functions (layers/native.py), as where there is no C++ compiler.
 products: the same ratio of the matrix products alone, run by themselves: what is left is moving and activating numbers.
 """
 
@@ -76,7 +76,8 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     batch = Batch({"pixels": pixels}, torch.zeros(batch_size, dtype=torch.int64))
     runs: dict[str, Callable[[], Any]] = {name: lambda m=model: list(m.exits(batch)) for name, model in models.items()}
     if library() is not None:
-        runs["both, torch's operators"] = operators_alone()(runs["both"])
+        for name in ("none", "both"):
+            runs[f"{name}, torch's operators"] = operators_alone()(runs[name])
     runs["both, as usually written"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))

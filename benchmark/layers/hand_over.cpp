@@ -27,11 +27,14 @@ typedef float anywhere __attribute__((vector_size(4 * W), aligned(4), may_alias)
 inline vec splat(float x) { return x - vec{}; }
 inline vec load(const float *from) { return *reinterpret_cast<const anywhere *>(from); }
 inline void store(float *to, vec x) { *reinterpret_cast<anywhere *>(to) = x; }
-// P numbers, or the first `count` of them where a tile is cut off.
-inline void copy_tile(float *to, const float *from, long count) {
-    if (count == P)
-        for (int j = 0; j < P; j += W) store(to + j, load(from + j));
-    else std::memcpy(to, from, 4 * count);
+// n numbers; the last of them twice where they are no whole number of vectors.
+inline void copy(float *to, const float *from, long n) {
+    if (n < W) {
+        std::memcpy(to, from, 4 * n);
+        return;
+    }
+    for (long c = 0; c + W <= n; c += W) store(to + c, load(from + c));
+    store(to + n - W, load(from + n - W));
 }
 constexpr long up_to(long count, long step) { return (count + step - 1) / step * step; }
 
@@ -59,19 +62,26 @@ inline vec gelu(vec x) {
     return x < splat(-EDGE) ? vec{} : x * (splat(0.5f) + c * y);
 }
 
+// sum (rows, vectors) += weight (rows, k) in (k, vectors); so many numbers are from one row or column to the next.
+template <int rows, int vectors>
+inline void multiply(vec (&sum)[rows][vectors], const float *weight, long row, long column, const float *in, long apart,
+                     long k) {
+    for (long q = 0; q < k; q++) {
+        vec x[vectors];
+        for (int j = 0; j < vectors; j++) x[j] = load(in + q * apart + j * W);
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++) sum[i][j] += splat(weight[i * row + q * column]) * x[j];
+    }
+}
+
 template <int rows, bool active>
 inline void block(const float *weight, const float *bias, const float *in, long k, float *out) {
     vec sum[rows][P / W];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < P / W; j++) sum[i][j] = splat(bias[i]);
-    for (long q = 0; q < k; q++) {
-        vec x[P / W];
-        for (int j = 0; j < P / W; j++) x[j] = load(in + q * P + j * W);
-#pragma GCC unroll 12
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < P / W; j++) sum[i][j] += splat(weight[q * rows + i]) * x[j];
-    }
+    multiply(sum, weight, 1, rows, in, P, k);
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < P / W; j++) store(out + i * P + j * W, active ? gelu(sum[i][j]) : sum[i][j]);
@@ -85,10 +95,40 @@ void product(const float *weight, const float *bias, const float *in, long k, lo
     for (; r < rows; r += REST) block<REST, active>(weight + r * k, bias + r, in, k, out + r * P);
 }
 
+template <int s, int... k>
+inline void exchange(vec &a, vec &b, std::integer_sequence<int, k...>) {
+    const vec first = __builtin_shufflevector(a, b, ((k & s) ? W + k - s : k)...);
+    b = __builtin_shufflevector(a, b, ((k & s) ? W + k : k + s)...);
+    a = first;
+}
+
+template <int s>
+inline void exchanges(vec *rows) {
+    if constexpr (s > 0) {
+        for (int i = 0; i < W; i++)
+            if (!(i & s)) exchange<s>(rows[i], rows[i + s], std::make_integer_sequence<int, W>());
+        exchanges<s / 2>(rows);
+    }
+}
+
+template <int s, int... k>
+inline vec neighbours(vec x, std::integer_sequence<int, k...>) {
+    return __builtin_shufflevector(x, x, (k ^ s)...);
+}
+
+template <int s = W / 2>
 inline float sum_of(vec x) {
-    float sum = 0;
-    for (int i = 0; i < W; i++) sum += x[i];
-    return sum;
+    if constexpr (s == 0) return x[0];
+    else return sum_of<s / 2>(x + neighbours<s>(x, std::make_integer_sequence<int, W>()));
+}
+
+template <int s = W / 2>
+inline float largest_of(vec x) {
+    if constexpr (s == 0) return x[0];
+    else {
+        const vec y = neighbours<s>(x, std::make_integer_sequence<int, W>());
+        return largest_of<s / 2>(x < y ? y : x);
+    }
 }
 
 // Mean of n numbers, and one over their standard deviation.
@@ -106,22 +146,6 @@ struct Moments {
         by = 1 / std::sqrt((sum_of(squares) + square) / n + eps);
     }
 };
-
-template <int s, int... k>
-inline void exchange(vec &a, vec &b, std::integer_sequence<int, k...>) {
-    const vec first = __builtin_shufflevector(a, b, ((k & s) ? W + k - s : k)...);
-    b = __builtin_shufflevector(a, b, ((k & s) ? W + k : k + s)...);
-    a = first;
-}
-
-template <int s>
-inline void exchanges(vec *rows) {
-    if constexpr (s > 0) {
-        for (int i = 0; i < W; i++)
-            if (!(i & s)) exchange<s>(rows[i], rows[i + s], std::make_integer_sequence<int, W>());
-        exchanges<s / 2>(rows);
-    }
-}
 
 // to (columns, rows) = from (rows, columns) transposed; whole squares of W are read and written.
 void transpose(const float *from, long from_stride, float *to, long to_stride, long rows, long columns) {
@@ -173,6 +197,83 @@ void interpolate(const float *coarse, long stride, Taps taps, long fine, float *
     }
 }
 
+// One map (t, t), behind which W rows more may be read, -> (f, f) with rows `apart` numbers from each other.
+struct Finer {
+    long t, f, tw, fw;
+    Taps taps;
+    Room room;
+    Finer(long t, long f, Taps taps)
+        : t(t), f(f), tw(up_to(t, W)), fw(up_to(f, W)), taps(taps), room(tw * tw + fw * tw + tw * fw) {}
+    void operator()(const float *from, float *to, long apart) {
+        float *turned = room.at, *columns = turned + tw * tw, *back = columns + fw * tw;
+        transpose(from, t, turned, tw, t, t);
+        interpolate(turned, tw, taps, f, columns, tw, tw);  // (f, t): columns are fine
+        transpose(columns, tw, back, fw, f, t);
+        interpolate(back, fw, taps, f, to, apart, f);
+    }
+};
+
+// e^x for x <= 0, within 2e-7 of itself; below -87, where it is as good as 0, e^-87.
+inline vec exponential(vec x) {
+    typedef int whole __attribute__((vector_size(4 * W)));
+    const vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
+    x = x < splat(-87) ? splat(-87) : x;
+    const vec shifted = x * splat(1.44269504f) + magic, n = shifted - magic;
+    const vec r = x - n * splat(0.693145752f) - n * splat(1.42860677e-6f);
+    vec y = splat(1 / 720.0f);
+    for (float term : {1 / 120.0f, 1 / 24.0f, 1 / 6.0f, 0.5f, 1.0f, 1.0f}) y = y * r + splat(term);
+    whole exponent, bits;
+    std::memcpy(&exponent, &shifted, sizeof exponent);
+    std::memcpy(&bits, &y, sizeof bits);
+    bits += exponent << 23;
+    std::memcpy(&y, &bits, sizeof bits);
+    return y;
+}
+
+// logits (t, wide) += query (t, d) key (d, wide); rows come in blocks of R and REST, columns two vectors or one at a time.
+template <int rows, int vectors>
+inline void add_products(const float *query, const float *key, long d, long wide, float *logits) {
+    vec sum[rows][vectors];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) sum[i][j] = load(logits + i * wide + j * W);
+    multiply(sum, query, d, 1, key, wide, d);
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) store(logits + i * wide + j * W, sum[i][j]);
+}
+
+template <int rows>
+void add_products(const float *query, const float *key, long d, long wide, float *logits) {
+    long c = 0;
+    for (; c + 2 * W <= wide; c += 2 * W) add_products<rows, 2>(query, key + c, d, wide, logits + c);
+    if (c < wide) add_products<rows, 1>(query, key + c, d, wide, logits + c);
+}
+
+// out (rows, d) = share (rows, wide) value (t, d), each row times its `by`; only `count` of the rows are kept.
+template <int rows, int vectors>
+inline void mean_values(const float *share, long wide, const float *value, long apart, long t, const float *by, float *out,
+                        long out_apart, long count, long d) {
+    vec sum[rows][vectors] = {};
+    multiply(sum, share, wide, 1, value, apart, t);
+    for (int i = 0; i < rows && i < count; i++)
+        for (int j = 0; j < vectors; j++) {
+            const vec x = sum[i][j] * splat(by[i]);
+            const long left = d - j * W;
+            if (left >= W) store(out + i * out_apart + j * W, x);
+            else if (left > 0) std::memcpy(out + i * out_apart + j * W, &x, 4 * left);
+        }
+}
+
+template <int rows>
+void mean_values(const float *share, long wide, const float *value, long apart, long t, const float *by, float *out,
+                 long out_apart, long count, long d) {
+    long c = 0;
+    for (; c + W < d; c += 2 * W)
+        mean_values<rows, 2>(share, wide, value + c, apart, t, by, out + c, out_apart, count, d - c);
+    if (c < d) mean_values<rows, 1>(share, wide, value + c, apart, t, by, out + c, out_apart, count, d - c);
+}
+
 }  // namespace
 
 extern "C" {
@@ -193,10 +294,10 @@ void mix(const float *const *maps, long apart, long heads_apart, long b, long L,
         for (long tile = 0; tile < b * tiles; tile++) {
             const long image = tile / tiles, at = tile % tiles * P, count = std::min(n - at, long(P));
             for (long l = 0, c = 0; l < L; l++)
-                for (long h = 0; h < H; h++, c++) copy_tile(in + c * P, maps[l] + image * apart + h * heads_apart + at, count);
+                for (long h = 0; h < H; h++, c++) copy(in + c * P, maps[l] + image * apart + h * heads_apart + at, count);
             product<true>(w1, b1, in, channels, hidden, between);
             product<false>(w2, b2, between, hidden, padded, out);
-            for (long c = 0; c < channels; c++) copy_tile(mixed + (image * channels + c) * n + at, out + c * P, count);
+            for (long c = 0; c < channels; c++) copy(mixed + (image * channels + c) * n + at, out + c * P, count);
         }
     }
 }
@@ -205,19 +306,62 @@ void mix(const float *const *maps, long apart, long heads_apart, long b, long L,
 // Behind `mixed` there is room to read another W rows of t.
 void fine_maps(const float *mixed, long b, long channels, long first, long H, long t, long f,
                const std::int32_t *index, const float *weight, float *out, int threads) {
-    const long tw = up_to(t, W), fw = up_to(f, W);
-    const Taps taps{index, weight};
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-        Room room(tw * tw + fw * tw + tw * fw);
-        float *turned = room.at, *columns = turned + tw * tw, *back = columns + fw * tw;
+        Finer finer(t, f, Taps{index, weight});
+#pragma omp for schedule(static)
+        for (long map = 0; map < b * H; map++)
+            finer(mixed + (map / H * channels + first + map % H) * t * t, out + map * f * f, f);
+    }
+}
+
+// Attention that is given logits on a coarse grid and hands out its own: qkv (b, f, 3, H, d) and mixed logits as for
+// fine_maps (or null) -> logits (b, H, f, f), scaled and with what was given (or null), and attended (b, f, H, d).
+void attend(const float *qkv, const float *mixed, long b, long channels, long first, long H, long t, long f, long d,
+            const std::int32_t *index, const float *weight, float *logits, float *attended, int threads) {
+    const long wide = up_to(f, W), deep = up_to(d, 2 * W), rows = up_to(f, R), apart = 3 * H * d;
+    const float scale = 1 / std::sqrt(float(d));
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        Finer finer(mixed ? t : 1, f, Taps{index, weight});
+        Room room(2 * rows * deep + wide * deep + wide * deep + 2 * rows * wide + rows);
+        float *query = room.at, *key = query + rows * deep, *turned = key + wide * deep, *value = turned + wide * deep;
+        float *given = value + rows * deep, *share = given + rows * wide, *by = share + rows * wide;
+        std::memset(room.at, 0, 4 * (given - room.at));
 #pragma omp for schedule(static)
         for (long map = 0; map < b * H; map++) {
-            const float *from = mixed + (map / H * channels + first + map % H) * t * t;
-            transpose(from, t, turned, tw, t, t);
-            interpolate(turned, tw, taps, f, columns, tw, tw);  // (f, t): columns are fine
-            transpose(columns, tw, back, fw, f, t);
-            interpolate(back, fw, taps, f, out + map * f * f, f, f);
+            const long image = map / H, head = map % H;
+            const float *from = qkv + image * f * apart + head * d;
+            for (long r = 0; r < f; r++, from += apart) {
+                for (long c = 0; c < d; c++) query[r * d + c] = from[c] * scale;
+                copy(key + r * deep, from + H * d, d);
+                copy(value + r * deep, from + 2 * H * d, d);
+            }
+            transpose(key, deep, turned, wide, f, d);
+            if (mixed) finer(mixed + (image * channels + first + head) * t * t, given, wide);
+            else std::memset(given, 0, 4 * f * wide);
+            long r = 0;
+            for (; r + R <= f; r += R) add_products<R>(query + r * d, turned, d, wide, given + r * wide);
+            for (; r < f; r += REST) add_products<REST>(query + r * d, turned, d, wide, given + r * wide);
+            for (r = 0; r < f; r++) {
+                float *own = given + r * wide, *part = share + r * wide;
+                if (logits) copy(logits + (map * f + r) * f, own, f);
+                for (long c = f; c < wide; c++) own[c] = -INFINITY;
+                vec top = load(own), sum{};
+                for (long c = W; c < wide; c += W) top = top < load(own + c) ? load(own + c) : top;
+                const vec most = splat(largest_of(top));
+                for (long c = 0; c < wide; c += W) {
+                    const vec x = exponential(load(own + c) - most);
+                    store(part + c, x);
+                    sum += x;
+                }
+                by[r] = 1 / sum_of(sum);
+            }
+            float *to = attended + image * f * H * d + head * d;
+            for (r = 0; r + R <= f; r += R)
+                mean_values<R>(share + r * wide, wide, value, deep, f, by + r, to + r * H * d, H * d, R, d);
+            for (; r < f; r += REST)
+                mean_values<REST>(share + r * wide, wide, value, deep, f, by + r, to + r * H * d, H * d, f - r, d);
         }
     }
 }
@@ -255,7 +399,7 @@ void contexts(const float *features, long b, long t, long width, float eps, long
                     product<false>(w2 + l * rows * hidden, b2 + l * rows, between, hidden, rows, after);
                     transpose(after, P, turned, end, rows, P);
                     for (long i = 0; i < count; i++)
-                        std::memcpy(out + (l * tokens + at + i) * reuse, turned + i * end, 4 * reuse);
+                        copy(out + (l * tokens + at + i) * reuse, turned + i * end, reuse);
                 }
         }
     }
@@ -275,7 +419,7 @@ void normed_beside(const float *x, const float *coarse, long b, long f, long t, 
         // The taps count the class token, which the contexts leave out.
         interpolate(context - reuse, reuse, Taps{index + 4, weight + 4}, f - 1, to + wide + width, wide, reuse);
         for (long token = 0; token < f; token++, from += width, to += wide) {
-            std::memcpy(to, from, 4 * width);
+            copy(to, from, width);
             const Moments of(to, wide, eps);
             long c = 0;
             for (; c + W <= wide; c += W)

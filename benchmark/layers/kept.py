@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
+VERSION = attrgetter("_version")  # maps, not loops: at one image this is called as often as the arithmetic
 Made = TypeVar("Made")
 
 
@@ -22,9 +25,9 @@ class Kept(Generic[Made]):
 
     def __call__(self) -> Made:
         """What was made of the weights as they are."""
-        weights: list[Tensor] = [weight for owner in self._owners for weight in owner.values()]
+        weights: list[Tensor] = list(chain.from_iterable(owner.values() for owner in self._owners))
         counted = not weights[0].is_inference()  # such a weight does not tell when it was written to
-        key = [(weight.data_ptr(), weight._version) for weight in weights] if counted else None
+        key = (list(map(Tensor.data_ptr, weights)), list(map(VERSION, weights))) if counted else None
         if self._made is None or key is None or key != self._key:
             self._made, self._key = self._make(), key
         return self._made

@@ -31,11 +31,13 @@ CHOICES = (("-fopenmp", "-march=native"), ("-march=native",), ("-mcpu=native",),
 # The functions' arguments: pointers, longs, floats, ints (how many threads).
 KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "i": ctypes.c_int}
 FUNCTIONS = {
+    "attend": "pplllllllppppi",
     "mix": "plllllllpppppi",
     "fine_maps": "pllllllpppi",
     "contexts": "plllflllpppppi",
     "normed_beside": "pplllllppppfpi",
 }
+PLAIN = (Tensor, nn.Parameter)
 _allowed = True
 SLACK = 32  # numbers that a vector may read behind the last one
 
@@ -70,19 +72,20 @@ def fits(*tensors: Tensor) -> bool:
     return (
         _allowed
         and not torch.is_grad_enabled()
-        and all(
-            type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 and one.device.type == "cpu"
-            for one in tensors
-        )
         and not _traced()
-        and not torch.is_autocast_enabled("cpu")
+        and all(one.dtype == torch.float32 and one.device.type == "cpu" and type(one) in PLAIN for one in tensors)
         and library() is not None
     )
 
 
 def _traced() -> bool:
     jit: Any = torch.jit
-    return torch.compiler.is_compiling() or jit.is_tracing() or is_in_torch_dispatch_mode()
+    return (
+        torch.compiler.is_compiling()
+        or is_in_torch_dispatch_mode()
+        or torch.is_autocast_enabled("cpu")
+        or jit.is_tracing()
+    )
 
 
 def _load(compiler: str, version: str) -> ctypes.CDLL:

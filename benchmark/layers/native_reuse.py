@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -39,15 +39,38 @@ class CoarseLogits(NamedTuple):
     shape: tuple[int, int, int, int]  # L · H, the block's first of them, T, T'
     taps: Taps
 
-    def upsampled(self, start: int, out: Tensor, head: int = 0) -> Tensor:
-        """Fill out (n, h, T', T'), contiguous, with the logits of n images from `start` on, h heads from `head` on."""
+    def upsampled(self, start: int, out: Tensor) -> Tensor:
+        """Fill out (n, H, T', T'), contiguous, with the logits of the n images from `start` on."""
         made: Any = library()
         channels, first, t, fine = self.shape
         made.fine_maps(
-            self.mixed[start * channels * t * t :].data_ptr(), len(out), channels, first + head, out.shape[1], t, fine,
+            self.mixed[start * channels * t * t :].data_ptr(), len(out), channels, first, out.shape[1], t, fine,
             *self.taps.pointers(), out.data_ptr(), torch.get_num_threads(),
         )  # fmt: skip
         return out
+
+
+def attend(qkv: Tensor, heads: int, given: CoarseLogits | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
+    """Attention that is given logits on a coarse grid, and hands out its own.
+
+    qkv (b, T, 3 · width) -> attended (b, T, width), and logits (b, H, T, T), scaled and with those given.
+    """
+    made: Any = library()
+    qkv = qkv.contiguous()
+    b, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    attended = qkv.new_empty(b, tokens, width)
+    logits = qkv.new_empty(b, heads, tokens, tokens) if hand_out else None
+    if given is None:
+        mixed, taps = 0, (0, 0)
+        channels = first = coarse = 0
+    else:
+        mixed, taps = given.mixed.data_ptr(), given.taps.pointers()
+        channels, first, coarse, _ = given.shape
+    made.attend(
+        qkv.data_ptr(), mixed, b, channels, first, heads, coarse, tokens, width // heads, *taps,
+        0 if logits is None else logits.data_ptr(), attended.data_ptr(), torch.get_num_threads(),
+    )  # fmt: skip
+    return attended, logits
 
 
 class NativeRelations:
@@ -58,8 +81,8 @@ class NativeRelations:
         self._taps = Kept([upsample], lambda: Taps.of(upsample))
         self._packed = Kept([mix.conv1, mix.conv2], self._pack)
 
-    def __call__(self, relations: list[Tensor]) -> Iterable[Tensor | CoarseLogits]:
-        """L × (b, H, T, T) -> what L blocks are given: of one image upsampled (1, H, T', T'), of several coarse."""
+    def __call__(self, relations: list[Tensor]) -> list[CoarseLogits]:
+        """L × (b, H, T, T) -> what L blocks are given."""
         made: Any = library()
         b, heads, t, _ = relations[0].shape
         strides = relations[0].stride()
@@ -75,9 +98,6 @@ class NativeRelations:
             maps, *strides[:2], b, depth, heads, t * t, hidden, first.data_ptr(), bias.data_ptr(), second.data_ptr(),
             last.data_ptr(), mixed.data_ptr(), torch.get_num_threads(),
         )  # fmt: skip
-        if b == 1:  # all blocks' are small, and the overhead of as many calls is not
-            whole = CoarseLogits(mixed, (channels, 0, t, fine), taps)
-            return whole.upsampled(0, mixed.new_empty(1, channels, fine, fine)).split(heads, 1)
         return [CoarseLogits(mixed, (channels, number * heads, t, fine), taps) for number in range(depth)]
 
     def _pack(self) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:

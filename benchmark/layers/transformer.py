@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.layers.native import fits
-from benchmark.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations
-from benchmark.layers.reuse import AT_ONCE, AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
+from benchmark.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations, attend
+from benchmark.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.width, spec.width)
 
-    def forward(self, x: Tensor, bias: Bias | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
-        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for."""
+    def forward(
+        self, x: Tensor, bias: Bias | None, hand_out: bool, native: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for.
+
+        native: by the compiled library, to which alone a bias may come coarse.
+        """
         b, t, width = x.shape
-        qkv = _linear(self.qkv, x).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
+        qkv = _linear(self.qkv, x)  # (b, T, 3 · width)
+        if native or isinstance(bias, CoarseLogits):
+            assert not isinstance(bias, Tensor)
+            x, logits = attend(qkv, self.heads, bias, hand_out)
+            return _linear(self.proj, x), logits
+        qkv = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
         logits = None
-        if isinstance(bias, CoarseLogits) and not hand_out:
-            x = self._in_parts(qkv, bias)
-        elif isinstance(bias, CoarseLogits) or (hand_out and bias is None and b > 1 and not torch.is_grad_enabled()):
-            x, logits = self._head_by_head(qkv, bias)
-        elif torch.is_grad_enabled() and hand_out:
+        if torch.is_grad_enabled() and hand_out:
             q, k, v = qkv.unbind()
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             if bias is not None:
@@ -88,32 +94,6 @@ class Attention(nn.Module):
         onto = q.new_empty(1, 1, 1) if bias is None else bias.reshape(b * h, t, t)
         logits = torch.baddbmm(onto, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5)
         return torch.bmm(logits.softmax(-1), v).view(b, h, t, d), logits.view(b, h, t, t)
-
-    def _in_parts(self, qkv: Tensor, bias: CoarseLogits) -> Tensor:
-        """As many images at a time as let their upsampled logits be used before they leave the cache."""
-        _, b, h, t, d = qkv.shape
-        step = min(b, max(1, AT_ONCE // (h * t * t)))
-        given = qkv.new_empty(step, h, t, t)
-        attended = qkv.new_empty(b, t, h, d).transpose(1, 2)
-        for start in range(0, b, step):
-            some = qkv[:, start : start + step]
-            mask = bias.upsampled(start, given[: some.shape[1]])
-            attended[start : start + step] = F.scaled_dot_product_attention(*some.unbind(), attn_mask=mask)
-        return attended
-
-    def _head_by_head(self, qkv: Tensor, bias: CoarseLogits | None) -> tuple[Tensor, Tensor]:
-        """As `_by_products`, of several images: products read each head where it lies, so that nothing is copied."""
-        _, b, h, t, d = qkv.shape
-        logits = qkv.new_empty(h, b, t, t)
-        attended = qkv.new_empty(b, t, h, d)
-        for head in range(h):
-            q, k, v = qkv[:, :, head].unbind()
-            own = logits[head]
-            if bias is not None:
-                bias.upsampled(0, own[:, None], head)
-            torch.baddbmm(own, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5, out=own)
-            attended[:, :, head] = torch.bmm(own.softmax(-1), v)
-        return attended.transpose(1, 2), logits.transpose(0, 1)
 
 
 class Block(nn.Module):
@@ -150,11 +130,11 @@ class Block(nn.Module):
         return torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
 
     def forward(
-        self, x: Tensor, bias: Bias | None, context: Context | None, hand_out: bool
+        self, x: Tensor, bias: Bias | None, context: Context | None, hand_out: bool, native: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
         normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
-        attended, logits = self.attn.forward(normed, bias, hand_out)
+        attended, logits = self.attn.forward(normed, bias, hand_out, native)
         x = x + self._drop(attended)
         hidden = _gelu(_linear(self.fc1, self._second_norm(x, context)))
         return x + self._drop(_linear(self.fc2, hidden)), logits
@@ -218,17 +198,18 @@ class Transformer(nn.Module):
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed  # (b, T, width)
-        biases, contexts = self._reused(before)
+        native = fits(x, self.cls_token)
+        biases, contexts = self._reused(before, native)
         relations = []
         for block, bias, context in zip(self.blocks, biases, contexts, strict=True):
             assert isinstance(block, Block)
-            x, logits = block.forward(x, bias, context, hand_out)
+            x, logits = block.forward(x, bias, context, hand_out, native)
             if logits is not None:
                 relations.append(logits)
         last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
         return _linear(self.head, last), Reused(x, relations)
 
-    def _reused(self, before: Reused | None) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
+    def _reused(self, before: Reused | None, native: bool) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
         """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
         biases: Iterable[Bias | None] = [None] * len(self.blocks)
         contexts: Iterable[Context | None] = [None] * len(self.blocks)
@@ -241,7 +222,7 @@ class Transformer(nn.Module):
                 biases = map(upsample.relations, mix(before.relations))
             if reuses[0] is not None:
                 contexts = (reuse(before.features, upsample) for reuse in reuses)
-        elif fits(before.features, *before.relations, self.head.weight):
+        elif native:
             biases = biases if self.native_relations is None else self.native_relations(before.relations)
             contexts = contexts if self.native_contexts is None else self.native_contexts(before.features)
         else:

@@ -33,8 +33,6 @@ def random_reuses(depth: int, width: int, hidden: int, out: int) -> list[Feature
 
 
 def upsampled(given, count: int, heads: int, fine: int) -> torch.Tensor:
-    if isinstance(given, torch.Tensor):
-        return given
     out = torch.full((count, heads, fine, fine), torch.nan)
     given.upsampled(0, out[:1])
     if count > 1:
