@@ -15,12 +15,13 @@ settings.register_profile("suite", derandomize=True, deadline=None, suppress_hea
 settings.register_profile("explore", max_examples=1000, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.load_profile("suite")
 watch_briefly()
+gc.disable()  # until all tests and what they import are collected
 
 
 def pytest_collection_finish():
     """What is imported by now stays: collectors that walk torch again and again are a tenth of all tests."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():

@@ -8,6 +8,7 @@ a line of JSON.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -119,6 +120,7 @@ IMPORTS = ("benchmark.commands.run", "benchmark.commands.train", "benchmark.comm
 
 
 def serve() -> None:
+    gc.disable()
     for name in IMPORTS:
         importlib.import_module(name)
     from benchmark.quiet import quiet_libraries
@@ -152,6 +154,7 @@ def command(
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.chdir(cwd)
     os.environ.update(environment or {})
+    sys.path[1:1] = [folder for folder in (environment or {}).get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = [cli.__file__, *words]
     try:
         code = cli.main(words)
