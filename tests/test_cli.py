@@ -84,7 +84,7 @@ COLD = ("model=dvt_fashoin", "limitt=5", "model.nam=5", "hardware.threads=4096",
 def test_mistakes_are_one_line(words, expected, request):
     small = ["--config-dir", CONF, "model=small_dvt"] if words[0] == "run" and "model=dvt" not in words[1] else []
     if words[1].startswith("model.checkpoint"):
-        small = []
+        small = ["--config-dir", CONF, "dataset=quarters"]  # beside a model that has checkpoints, and no download
     if words[1].startswith("hardware=cuda"):
         import torch
 
