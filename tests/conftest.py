@@ -19,9 +19,14 @@ gc.disable()  # until all tests and what they import are collected
 
 
 def pytest_collection_finish():
-    """What is imported by now stays: collectors that walk torch again and again are a tenth of all tests."""
-    gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """What is imported by now stays: collectors that walk torch again and again are a tenth of all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure():

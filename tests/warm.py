@@ -54,7 +54,10 @@ class Warm:
         return Command(self, self._begin(words, [output, output], limit=limit_file_bytes), output)
 
     def call(self, *words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-        """A command in any folder, waited for, as `subprocess.run` would have it: stdout and stderr apart."""
+        """A command in any folder, waited for, as `subprocess.run` would have it: stdout and stderr apart.
+
+        With -c as its first word, the second is Python in place of a command.
+        """
         streams = self._files("stdout", "stderr")
         status = self._ask({"wait": self._begin(words, streams, cwd=str(cwd), environment=environment)})
         return subprocess.CompletedProcess(words, status, *(file.read_text() for file in streams))
@@ -157,7 +160,7 @@ def command(
     sys.path[1:1] = [folder for folder in (environment or {}).get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = [cli.__file__, *words]
     try:
-        code = cli.main(words)
+        code = cli.main(words) if words[0] != "-c" else exec(compile(words[1], "-c", "exec"), {}) or 0
     except SystemExit as stopped:
         code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
     except BaseException:
