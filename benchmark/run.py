@@ -28,6 +28,8 @@ from benchmark.thresholds.decide import ThresholdPolicy, read_live, trace_depths
 from benchmark.thresholds.per_exit import PerExit
 from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
 
+GLANCE_S = 0.02  # how long the noise is watched where nothing is timed: a replayed sweep would do little else
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -89,14 +91,15 @@ def run(
         untouched = tracer.as_run(samples, "trace clean") if perturbed.facts else test
     macs = table(cost(model, test.lengths.tolist()), test.lengths)
     depth = trace_depths(policy, test)
-    before = noise()
     chosen = perturbed.samples[: settings.timed]
+    watched = {} if chosen else {"seconds": GLANCE_S}
+    before = noise(**watched)
     task = Task(policy, chosen, hardware, limits, settings.seed, settings.scenario, settings.batch, settings.refill)
     latency = _time(model, task, macs, model_config) if chosen else None
     return Record(
         **(_judged(policy, test, latency, precision.tie(hardware)) if latency else {"status": "ok"}),
         created=utc_now(),
-        machine={**fingerprint(), "noise_before": before, "noise_after": noise()},
+        machine={**fingerprint(), "noise_before": before, "noise_after": noise(**watched)},
         seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
         provenance=provenance(weights_sha256=model.weights_hash, dataset_fingerprint=dataset.fingerprint),
         data={

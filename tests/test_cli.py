@@ -1,4 +1,7 @@
-"""The door as a person uses it: whole commands in their own processes, and every mistake one line and exit code 2."""
+"""The door as a person uses it: whole commands in their own processes, and every mistake one line and exit code 2.
+
+What is quick without torch starts cold, as a person starts it; the rest starts warm.
+"""
 
 import json
 import os
@@ -7,12 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-CONF = str(ROOT / "tests" / "conf")
+from warm import CONF, ROOT
 
 
-def exitbench(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def cold(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmark.cli", *words],
@@ -31,7 +32,7 @@ def refused(answer: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_help_names_every_command():
-    answer = exitbench("--help")
+    answer = cold("--help")
     assert answer.returncode == 0
     assert all(word in answer.stdout for word in ("run", "train", "leaderboard", "plots", "ls", "doctor"))
 
@@ -48,10 +49,15 @@ def test_light_commands_import_nothing_heavy(command):
 
 def test_ls_describes_every_choice():
     for group in ("model", "dataset", "workload", "policy", "hardware", "recipe"):
-        answer = exitbench("ls", group)
+        answer = cold("ls", group)
         for file in (ROOT / "conf" / group).glob("*.yaml"):
             (line,) = [line for line in answer.stdout.splitlines() if line.split()[:1] == [file.stem]]
             assert len(line.split()) > 3, line
+
+
+# What is refused before torch is loaded.
+COLD = ("model=dvt_fashoin", "limitt=5", "model.nam=5", "hardware.threads=4096", "records=/dev/null/there",
+        "modle", "--records", "recipe=none_such")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -75,27 +81,28 @@ def test_ls_describes_every_choice():
         (["train", "recipe=none_such"], "joint_images"),
     ],
 )
-def test_mistakes_are_one_line(words, expected):
+def test_mistakes_are_one_line(words, expected, request):
     small = ["--config-dir", CONF, "model=small_dvt"] if words[0] == "run" and "model=dvt" not in words[1] else []
     if words[1].startswith("model.checkpoint"):
-        small = []
+        small = ["--config-dir", CONF, "dataset=quarters"]  # beside a model that has checkpoints, and no download
     if words[1].startswith("hardware=cuda"):
         import torch
 
         if torch.cuda.is_available():
             pytest.skip("this machine has what is refused elsewhere")
-    line = refused(exitbench(words[0], *small, *words[1:]))
+    call = cold if words[1] in COLD else request.getfixturevalue("warm").call
+    line = refused(call(words[0], *small, *words[1:]))
     assert expected in line
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
+def sweep(tmp_path_factory, warm):
     """A whole sweep of both families, clean and attacked, then leaderboard and figures."""
     folder = tmp_path_factory.mktemp("sweep")
     cache = str(folder / "cache")
     words = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workload=clean,same_quick",
-             "hardware=cpu_1t", "limit=12", "timing.time_limit_s=2", "timing.worker=false"]  # fmt: skip
-    first = exitbench(*words, cwd=folder, EXITBENCH_CACHE=cache)
+             "hardware=cpu_1t", "limit=12", "timing.time_limit_s=0.5", "timing.worker=false"]  # fmt: skip
+    first = warm.call(*words, cwd=folder, EXITBENCH_CACHE=cache)
     assert first.returncode == 0, first.stderr
     return folder, words, cache, first
 
@@ -119,39 +126,39 @@ def test_a_sweep_leaves_a_record_for_each_combination(sweep):
         assert attacked["results"]["mean_exit_depth"] >= clean["results"]["mean_exit_depth"]
 
 
-def test_a_rerun_skips_and_force_does_not(sweep):
+def test_a_rerun_skips_and_force_does_not(sweep, warm):
     folder, words, cache, _ = sweep
-    again = exitbench(*words, cwd=folder, EXITBENCH_CACHE=cache)
+    again = warm.call(*words, cwd=folder, EXITBENCH_CACHE=cache)
     assert again.returncode == 0
     assert again.stdout.count("skip ") == 4
-    one = ["run", "--config-dir", CONF, "model=small_dvt", "limit=12", "timing.time_limit_s=2", "timing.worker=false",
+    one = ["run", "--config-dir", CONF, "model=small_dvt", "limit=12", "timing.time_limit_s=0.5", "timing.worker=false",
            "force=true"]  # fmt: skip
-    forced = exitbench(*one, cwd=folder, EXITBENCH_CACHE=cache)
+    forced = warm.call(*one, cwd=folder, EXITBENCH_CACHE=cache)
     assert "skip" not in forced.stdout
 
 
-def test_leaderboard_and_figures_follow(sweep):
+def test_leaderboard_and_figures_follow(sweep, warm):
     folder, *_ = sweep
-    board = exitbench("leaderboard", cwd=folder)
+    board = cold("leaderboard", cwd=folder)
     assert board.returncode == 0, board.stderr
     assert "small_dvt" in board.stdout
     header = (folder / "results" / "leaderboard.csv").read_text().splitlines()[0].split(",")
     assert header[:3] == ["model", "dataset", "workload"]
-    assert exitbench("leaderboard", "--validate", cwd=folder).returncode == 0
-    figures = exitbench("plots", cwd=folder)
+    assert warm.call("leaderboard", "--validate", cwd=folder).returncode == 0
+    figures = cold("plots", cwd=folder)
     assert figures.returncode == 0, figures.stderr
     for name in ("accuracy_gmacs", "exit_histogram"):
         for ending in ("png", "pdf"):
             assert (folder / "plots" / "out" / f"{name}.{ending}").stat().st_size > 5000
 
 
-def test_a_failed_combination_leaves_a_record_and_the_sweep_goes_on(tmp_path):
+def test_a_failed_combination_leaves_a_record_and_the_sweep_goes_on(tmp_path, warm):
     words = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "policy.max_drop=5,0.01", "limit=12",
-             "timing.time_limit_s=2", "timing.worker=false"]  # fmt: skip
-    answer = exitbench(*words, cwd=tmp_path, EXITBENCH_CACHE=str(tmp_path / "cache"))
+             "timing.time_limit_s=0.5", "timing.worker=false", "isolate=false"]  # fmt: skip
+    answer = warm.call(*words, cwd=tmp_path, EXITBENCH_CACHE=str(tmp_path / "cache"))
     assert answer.returncode == 1
     records = [json.loads(file.read_text()) for file in (tmp_path / "results" / "records").glob("*.json")]
     assert sorted(one["status"] == "failed" for one in records) == [False, True]
     assert "1 combination(s) failed" in answer.stderr
-    again = exitbench(*words, "retry=failed", cwd=tmp_path, EXITBENCH_CACHE=str(tmp_path / "cache"))
+    again = warm.call(*words, "retry=failed", cwd=tmp_path, EXITBENCH_CACHE=str(tmp_path / "cache"))
     assert again.stdout.count("skip ") == 1

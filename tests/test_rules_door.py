@@ -3,17 +3,18 @@
 import json
 
 import pytest
-from test_cli import CONF, exitbench, refused
+from test_cli import refused
+from warm import CONF
 
 RULES = "never,always_first,entropy,learned,pcee,vote,oracle"
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
+def sweep(tmp_path_factory, warm):
     folder = tmp_path_factory.mktemp("rules")
     words = ["run", "-m", "--config-dir", CONF, "+experiment=exit_rules", "model=small_bert", f"policy={RULES}",
-             "limit=20"]  # fmt: skip
-    answer = exitbench(*words, cwd=folder, EXITBENCH_CACHE=str(folder / "cache"))
+             "limit=20", "isolate=false"]  # fmt: skip
+    answer = warm.call(*words, cwd=folder, EXITBENCH_CACHE=str(folder / "cache"))
     assert answer.returncode == 0, answer.stderr
     return folder, answer
 
@@ -31,14 +32,14 @@ def test_rules_share_one_trace_and_none_is_timed(sweep):
         assert len(one["results"]["at_drop"]) == (0 if one["choices"]["policy"] in ("never", "always_first") else 3)
 
 
-def test_table_and_figures_take_untimed_records(sweep):
+def test_table_and_figures_take_untimed_records(sweep, warm):
     folder, _ = sweep
     where = ["--records", "results/exit_rules/records"]
-    made = exitbench("leaderboard", *where, "--table", "exit_rules", cwd=folder)
+    made = warm.call("leaderboard", *where, "--table", "exit_rules", cwd=folder)
     assert made.returncode == 0, made.stderr
     assert (folder / "results" / "exit_rules.csv").read_text().count("small_bert") == 6
     assert "knows labels" in (folder / "results" / "exit_rules.md").read_text()
-    figures = exitbench("plots", *where, cwd=folder)
+    figures = warm.call("plots", *where, cwd=folder)
     assert figures.returncode == 0, figures.stderr
     assert "latency_accuracy skipped" in figures.stderr
 
@@ -50,9 +51,9 @@ def test_table_and_figures_take_untimed_records(sweep):
         (["leaderboard", "--table", "nowhere"], "table: expected one of"),
     ],
 )
-def test_mistakes_are_one_line(words, expected, sweep):
+def test_mistakes_are_one_line(words, expected, sweep, warm):
     folder, _ = sweep
     small = ["--config-dir", CONF, "model=small_bert", "limit=4"] if words[0] == "run" else []
     records = [] if small else ["--records", "results/exit_rules/records"]
-    answer = exitbench(words[0], *small, *words[1:], *records, cwd=folder, EXITBENCH_CACHE=str(folder / "cache"))
+    answer = warm.call(words[0], *small, *words[1:], *records, cwd=folder, EXITBENCH_CACHE=str(folder / "cache"))
     assert expected in refused(answer)

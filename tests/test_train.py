@@ -6,7 +6,8 @@ import pytest
 import small_data
 import torch
 from small_models import small_dvt
-from test_cli import CONF, exitbench, refused
+from test_cli import refused
+from warm import CONF
 
 from benchmark.backbones.weights_io import check_state, load_weights, save_weights
 from benchmark.train import Recipe, train
@@ -63,11 +64,11 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tiny", "weights/tiny.safetensors"])
-def test_the_command_writes_weights_and_card_that_load(tmp_path, name):
+def test_the_command_writes_weights_and_card_that_load(tmp_path, warm, name):
     """Into the folder of weights under a name, or to the very file that a yaml's checkpoint says."""
     words = ["train", "--config-dir", CONF, "model=small_dvt", "recipe.epochs=1", "recipe.batch_size=16",
              f"name={name}", "runs=runs", "weights=weights"]  # fmt: skip
-    answer = exitbench(*words, cwd=tmp_path)
+    answer = warm.call(*words, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "runs" / "tiny").is_dir()
     card = (tmp_path / "weights" / "tiny.md").read_text()
@@ -78,8 +79,8 @@ def test_the_command_writes_weights_and_card_that_load(tmp_path, name):
     assert stated == pytest.approx(accuracy(model, small_data.images().test), abs=1e-4)
 
 
-def test_a_recipe_that_cannot_be_is_one_line(tmp_path):
-    line = refused(exitbench("train", "--config-dir", CONF, "model=small_dvt", "recipe.epochs=0", cwd=tmp_path))
+def test_a_recipe_that_cannot_be_is_one_line(tmp_path, warm):
+    line = refused(warm.call("train", "--config-dir", CONF, "model=small_dvt", "recipe.epochs=0", cwd=tmp_path))
     assert "recipe.epochs" in line
     with pytest.raises(ExitbenchError, match="warmup"):
         recipe(warmup=1.5)

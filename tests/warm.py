@@ -1,10 +1,14 @@
 """Whole commands in processes that start warm: one interpreter imports torch once, every command is a fork of it.
 
-As a script it is that interpreter: it reads a line of JSON for each command and answers with a line of JSON.
+A command is a process of its own all the same: its arguments, folder, environment, two streams and exit code are what
+they are for one that starts cold, which costs it seconds of imports; a few tests start some cold, so that these
+imports are tried too. As a script this is that interpreter: it reads a line of JSON for each command and answers with
+a line of JSON.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -13,15 +17,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CONF = str(ROOT / "tests" / "conf")
+LONGEST_S = 600  # a command that hangs is ended by SIGALRM
+
+
+def watch_briefly() -> None:
+    """Let this process watch the machine's noise for a tenth of the time: no test needs what it finds."""
+    from benchmark import hardware
+
+    hardware.noise.__defaults__ = (0.02,)
 
 
 class Warm:
-    """Starts `exitbench` commands in a folder, each a process group of its own whose output goes to a file."""
+    """Starts `exitbench` commands, each a process group of its own whose output goes to a file."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self._started = folder, 0
@@ -36,12 +49,29 @@ class Warm:
         self._server.stdout.readline()  # it has imported everything
 
     def start(self, *words: str, limit_file_bytes: int = 0) -> Command:
-        """Begin a command; limit_file_bytes: no file that it writes can be larger, as when a disk is full."""
+        """Begin a command here; limit_file_bytes: no file that it writes can be larger, as when a disk is full."""
+        (output,) = self._files("output")
+        return Command(self, self._begin(words, [output, output], limit=limit_file_bytes), output)
+
+    def call(self, *words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command in any folder, waited for, as `subprocess.run` would have it: stdout and stderr apart.
+
+        With -c as its first word, the second is Python in place of a command.
+        """
+        streams = self._files("stdout", "stderr")
+        status = self._ask({"wait": self._begin(words, streams, cwd=str(cwd), environment=environment)})
+        return subprocess.CompletedProcess(words, status, *(file.read_text() for file in streams))
+
+    def _files(self, *names: str) -> list[Path]:
         self._started += 1
-        output = self.folder / f"output-{self._started}.txt"
-        output.touch()
-        pid = self._ask({"start": list(words), "output": str(output), "limit": limit_file_bytes})
-        return Command(self, pid, output)
+        files = [self.folder / f"{name}-{self._started}.txt" for name in names]
+        for file in files:
+            file.touch()
+        return files
+
+    def _begin(self, words: Sequence[str], streams: Sequence[Path], **surroundings: Any) -> int:
+        """The process id of a command; streams: the files for its stdout and stderr."""
+        return self._ask({"start": list(words), "streams": [str(file) for file in streams], **surroundings})
 
     def _ask(self, what: dict[str, Any]) -> int:
         assert self._server.stdin is not None
@@ -86,39 +116,53 @@ class Command:
         return self.wait()
 
 
-IMPORTS = ("benchmark.run", "benchmark.transfer", "benchmark.combination", "benchmark.workloads.adversarial",
-           "benchmark.searches.words", "benchmark.searches.pixels", "benchmark.commands.run", "benchmark.sweep.launch",
-           "benchmark.sweep.point", "small_models", "small_data", "peft")  # fmt: skip
+IMPORTS = ("benchmark.commands.run", "benchmark.commands.train", "benchmark.commands.leaderboard",
+           "benchmark.commands.plots", "benchmark.compose", "benchmark.sweep.launch", "benchmark.sweep.point",
+           "benchmark.sweep.parts", "hydra.core.override_parser.overrides_parser", "small_models",
+           "small_data")  # fmt: skip
 
 
 def serve() -> None:
+    gc.disable()
     for name in IMPORTS:
         importlib.import_module(name)
     from benchmark.quiet import quiet_libraries
 
-    quiet_libraries()  # imports the rest
+    quiet_libraries()  # imports more
+    watch_briefly()
+    importlib.import_module("benchmark.sweep.preloaded")  # the rest, and all of it out of the collectors' way
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         if "wait" in asked:
             answer = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
         else:
-            answer = os.fork() or command(asked["start"], asked["output"], asked["limit"])
+            answer = os.fork() or command(asked.pop("start"), **asked)
         print(json.dumps(answer), flush=True)
+    os._exit(0)  # as the server that forks combinations ends, and for the same reason
 
 
-def command(words: list[str], output: str, limit: int) -> int:
+def command(
+    words: list[str], streams: list[str], cwd: str = ".", environment: dict[str, str] | None = None, limit: int = 0
+) -> int:
     """The child: never returns."""
-    from benchmark.cli import main
+    from benchmark import cli
 
     os.setpgid(0, 0)
+    signal.alarm(LONGEST_S)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(target, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # ours is where the next command comes from
+    for stream, file in enumerate(streams, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    os.chdir(cwd)
+    os.environ.update(environment or {})
+    sys.path[1:1] = [folder for folder in (environment or {}).get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.argv = [cli.__file__, *words]
     try:
-        code = main(words)
+        code = cli.main(words) if words[0] != "-c" else exec(compile(words[1], "-c", "exec"), {}) or 0
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
     except BaseException:
         import traceback
 

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 # From so many samples on, this percentile has enough observations above it to be more than the maximum (MLPerf's rule).
 PERCENTILE_NEEDS = {50: 1, 90: 64, 99: 662}
+AT_ONCE = 1_000_000  # values of tables drawn again that are held at a time
 
 
 class Interval(NamedTuple):
@@ -47,13 +48,13 @@ def ratio_of_totals(numerator: Floats, denominator: Floats, seed: int, draws: in
 
 
 def robust_times(numerator: Floats, denominator: Floats) -> tuple[Floats, Floats]:
-    """Paired tables (n, m) -> each sample's typical times (n,), (n,).
+    """Paired tables (n, m) -> each sample's typical times (n,), (n,); of many tables (…, n, m) as well.
 
     The numerator's is a median; the denominator's is that times the median of the ratios within a round, in which
     drift and bursts that hit the whole round cancel. Two separate medians would let them in again.
     """
-    top = np.median(numerator, axis=1)
-    return top, top * np.exp(np.median(np.log(denominator / numerator), axis=1))
+    top = np.median(numerator, axis=-1)
+    return top, top * np.exp(np.median(np.log(denominator / numerator), axis=-1))
 
 
 def _tail(n: int) -> float:
@@ -94,13 +95,13 @@ def _repeat_deviation(numerator: Floats, denominator: Floats, seed: int, draws: 
         return float("inf")
     rng = np.random.default_rng(seed)
     rows = np.arange(n)[:, None]
-    ratios = np.empty(draws)
-    for draw in range(draws):
-        drawn = rng.integers(m, size=(n, m))
-        top, bottom = robust_times(numerator[rows, drawn], denominator[rows, drawn])
-        ratios[draw] = top.sum() / bottom.sum()
+    ratios = []
+    for first in range(0, draws, step := max(1, AT_ONCE // (n * m))):
+        drawn = rng.integers(m, size=(min(step, draws - first), n, m))
+        top, bottom = robust_times(numerator[rows, drawn], denominator[rows, drawn])  # (step, n)
+        ratios.append(top.sum(-1) / bottom.sum(-1))
     # Drawing m from m shrinks the variance by (m − 1) / m, which is half of it at two rounds.
-    return float(np.log(ratios).std(ddof=1) * (m / (m - 1)) ** 0.5)
+    return float(np.log(np.concatenate(ratios)).std(ddof=1) * (m / (m - 1)) ** 0.5)
 
 
 def median_ratio(numerator: Floats, denominator: Floats) -> float:

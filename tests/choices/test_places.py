@@ -100,7 +100,7 @@ class Hub(BaseHTTPRequestHandler):
 
 def test_check_asks_and_only_check_does(tmp_path, monkeypatch, capsys):
     server = HTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(places, "python_indexes", lambda: ["http://127.0.0.1:1/simple"])

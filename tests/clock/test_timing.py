@@ -240,6 +240,19 @@ def test_the_repeat_half_width_covers_what_timing_the_same_samples_again_gives()
     assert np.mean(held) >= 0.9
 
 
+@pytest.mark.parametrize("at_once", [1, 700, 10**6])
+def test_rounds_drawn_together_are_those_drawn_one_by_one(at_once, monkeypatch):
+    monkeypatch.setattr(bootstrap, "AT_ONCE", at_once)
+    full, early = np.random.default_rng(3).lognormal(size=(2, 20, 7))
+    rng, ratios = np.random.default_rng(5), []
+    for _ in range(30):
+        drawn = rng.integers(7, size=(20, 7))
+        top, bottom = bootstrap.robust_times(*(np.take_along_axis(table, drawn, 1) for table in (full, early)))
+        ratios.append(np.log(top.sum() / bottom.sum()))
+    expected = 1.96 * np.std(ratios, ddof=1) * (7 / 6) ** 0.5
+    assert bootstrap.repeat_half_width(full, early, 5, draws=30) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -14,19 +14,17 @@ CONF = str(EXAMPLE / "conf")
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory):
+def call(tmp_path_factory, warm):
     """exitbench in a folder of its own, beside the example as pip installs it, offline."""
     site, work = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("work")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
            "--disable-pip-version-check", "--target", str(site), str(EXAMPLE)]  # fmt: skip
     done = subprocess.run(pip, text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "EXITBENCH_CACHE": str(work / "cache"),
-                   "OMP_NUM_THREADS": "1"}  # fmt: skip
+    environment = {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "EXITBENCH_CACHE": str(work / "cache")}
 
     def run(*words: str) -> str:
-        command = [sys.executable, "-W", "ignore", "-m", "benchmark.cli", *words]
-        answer = subprocess.run(command, cwd=work, text=True, capture_output=True, timeout=600, env=environment)
+        answer = warm.call(*words, cwd=work, **environment)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 

@@ -10,9 +10,8 @@ SLACK = 1.0  # pixels at the figure's own resolution: boxes are a little larger 
 
 def overlaps(figure):
     """One line for each pair of texts that overlap, each legend over an axis, each text that is cut."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
     hidden = {id(label) for axis in figure.axes for label in _not_drawn(axis)}
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     boxes = [(text, text.get_window_extent(renderer)) for text in texts if id(text) not in hidden]

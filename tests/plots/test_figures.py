@@ -31,9 +31,10 @@ ATTACKED_ONLY = ("attack_examples", "gain_lost_bars", "gain_lost_budget")
 
 
 def drawn(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return canvas.get_renderer()
+    """What measures a figure that is laid out, pixels aside."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    return renderer
 
 
 @pytest.mark.parametrize("paper", [False, True])
@@ -102,26 +103,37 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
     assert draw_frame(leaderboard.frame([]), tmp_path, tell=told.append) == []
 
 
-def test_draw_all_names_records_in_the_files_and_problems_aloud(tmp_path):
-    folder, out, told = tmp_path / "records", tmp_path / "out", []
-    one = make_record()
-    for each in (one, make_record(workload="same")):
+PAIR = (make_record(), make_record(workload="same"))
+
+
+@pytest.fixture(scope="module")
+def all_drawn(tmp_path_factory):
+    """A folder of records, what drawing all of it wrote, and what it told."""
+    folder, told = tmp_path_factory.mktemp("drawn") / "records", []
+    for each in PAIR:
         record.write(each, folder)
     (folder / "foreign.json").write_text("{}")
-    paths = draw_all([folder], out, tell=told.append)
+    return folder, draw_all([folder], folder.parent / "out", tell=told.append), told
+
+
+def test_draw_all_names_records_in_the_files_and_problems_aloud(all_drawn):
+    folder, paths, told = all_drawn
+    out = folder.parent / "out"
     assert len(paths) == 2 * len(FIGURES)
     assert sorted(out.iterdir()) == sorted(paths)
-    assert all(one.record_id.encode() in path.read_bytes() for path in paths if path.suffix == ".png")
+    assert all(PAIR[0].record_id.encode() in path.read_bytes() for path in paths if path.suffix == ".png")
     assert len(told) == 1
     assert "foreign.json" in told[0]
     with pytest.raises(ExitbenchError, match="where"):
         draw_all([folder], out, where="nonsense ==")
 
 
-def test_files_are_the_same_when_drawn_again(tmp_path):
-    frame = leaderboard.frame([make_record()])
-    first = [path.read_bytes() for path in draw_frame(frame, tmp_path / "a")]
-    assert first == [path.read_bytes() for path in draw_frame(frame, tmp_path / "b")]
+def test_files_are_the_same_when_drawn_again(all_drawn, tmp_path):
+    _, paths, _ = all_drawn
+    again = draw_frame(leaderboard.frame(sorted(PAIR, key=lambda one: one.record_id)), tmp_path)
+    assert [path.name for path in again] == [path.name for path in paths]
+    for one, other in zip(paths, again, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
 
 
 def test_a_script_draws_from_a_leaderboard_file(tmp_path):

@@ -31,7 +31,7 @@ def index(tmp_path: Path) -> Iterator[str]:
     (project / "thing-1.tar.gz").write_bytes(b"archive")
     (project / "index.html").write_text('<a href="thing-1.tar.gz">thing-1.tar.gz</a>')
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www")) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/simple/"
         server.shutdown()
 

@@ -15,7 +15,7 @@ SWEEP = "# @package _global_\n# A small sweep of a test.\n{}hydra:\n  sweeper:\n
 YAMLS = {
     "both": "# @package _global_\n# Two small sweeps at once.\nparts: [rules, broken]\n",
     "rules": SWEEP.format("limit: 4\ntiming: {samples: 0}\n", "policy: confidence,entropy\n      model: small_dvt"),
-    "broken": SWEEP.format("limit: 4\ntiming: {samples: 0}\n", "model: small_dvt,crashing"),
+    "broken": SWEEP.format("limit: 4\ntiming: {samples: 0}\n", "model: small_dvt\n      hardware.threads: 1,4096"),
 }
 
 
@@ -64,9 +64,9 @@ def test_the_reference_sweep_is_one_command():
 
 
 def test_all_parts_run_and_are_counted_together(warm, own):
-    words = ["run", "-m", "--config-dir", str(own), "+experiment=both", "records=parts"]
+    words = ["run", "-m", "--config-dir", str(own), "+experiment=both", "records=parts", "isolate=false"]
     command = warm.start(*words)
-    assert command.wait() == 1, command.output  # of the second part's crash
+    assert command.wait() == 1, command.output  # for what the second part asks and no machine has
     assert "part rules (1 of 2)" in command.output
     assert "exitbench: 4 combinations: 2 measured, 1 there before, 1 failed" in command.output
     assert command.output.count("exitbench: 1 combination(s) failed") == 1

@@ -180,7 +180,7 @@ def test_two_sweeps_into_one_folder_share_the_work(warm, undisturbed):
 
 def test_a_record_does_not_say_where_it_was_written_or_how_it_was_asked(warm):
     words = ["run", "--config-dir", CONF, "model=small_dvt", "limit=8", "timing.samples=0", "workload=same_chunked"]
-    for name, more in (("here", []), ("there", ["force=true", "isolate=true", "retry=failed"])):
+    for name, more in (("here", []), ("there", ["force=true", "isolate=false", "retry=failed"])):
         place = warm.folder / "far" / name
         command = warm.start(*words, *more, f"records={place / 'records'}", f"cache={place / 'cache'}")
         assert command.wait() == 0, command.output

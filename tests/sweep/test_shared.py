@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+from test_resume import differences, timeless
 from warm import CONF
 
 ONE = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "limit=8", "timing.samples=0"]
@@ -35,12 +38,24 @@ def test_eight_rules_take_one_trace_of_each_split(warm):
     assert "reused: 14 traces of 266 samples; made: 2 traces of 38 samples" in command.output.splitlines()[-1]
 
 
-def test_a_crash_is_a_failed_record_and_the_sweep_goes_on(warm):
-    words = [*ONE, "model=crashing,small_dvt", "records=crashed"]
+def records_of(folder: Path) -> dict[str, dict]:
+    """The records of a folder by their model."""
+    records = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    return {one["choices"]["model"]: one for one in records}
+
+
+@pytest.fixture(scope="module")
+def crashed(warm):
+    """The words and the command of a sweep whose combinations have processes of their own, one of which crashes."""
+    words = [*ONE, "model=crashing,small_dvt", "workload=same_chunked", "records=crashed", "cache=cache-crashed"]
     command = warm.start(*words)
     assert command.wait() == 1, command.output
-    records = [json.loads(file.read_text()) for file in (warm.folder / "crashed").glob("*.json")]
-    by_model = {one["choices"]["model"]: one for one in records}
+    return words, command
+
+
+def test_a_crash_is_a_failed_record_and_the_sweep_goes_on(warm, crashed):
+    words, command = crashed
+    by_model = records_of(warm.folder / "crashed")
     assert by_model["crashing"]["status"] == "failed"
     assert by_model["crashing"]["reasons"] == ["its process was killed by SIGSEGV"]
     assert by_model["small_dvt"]["status"] == "ok"
@@ -50,3 +65,13 @@ def test_a_crash_is_a_failed_record_and_the_sweep_goes_on(warm):
     assert again.wait() == 1  # what failed before is skipped, and still counted
     assert again.output.count("skip ") == 2
     assert "killed by SIGSEGV; retry=failed runs it again" in again.output
+
+
+def test_a_record_does_not_say_that_its_process_was_its_own(warm, crashed):
+    words = [word for word in ONE if word != "-m"]
+    command = warm.start(*words, "workload=same_chunked", "isolate=false", "records=together", "cache=cache-together")
+    assert command.wait() == 0, command.output
+    alone, together = (records_of(warm.folder / name)["small_dvt"] for name in ("crashed", "together"))
+    assert alone["record_id"] == together["record_id"]
+    assert differences(timeless(alone), timeless(together)) == []
+    assert together["attack"]
