@@ -302,21 +302,10 @@ void mix(const float *const *maps, long apart, long heads_apart, long b, long L,
     }
 }
 
-// Mixed logits (b, channels, t, t), of which H channels from `first` on -> (b, H, f, f), rows and columns interpolated.
-// Behind `mixed` there is room to read another W rows of t.
-void fine_maps(const float *mixed, long b, long channels, long first, long H, long t, long f,
-               const std::int32_t *index, const float *weight, float *out, int threads) {
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        Finer finer(t, f, Taps{index, weight});
-#pragma omp for schedule(static)
-        for (long map = 0; map < b * H; map++)
-            finer(mixed + (map / H * channels + first + map % H) * t * t, out + map * f * f, f);
-    }
-}
-
-// Attention that is given logits on a coarse grid and hands out its own: qkv (b, f, 3, H, d) and mixed logits as for
-// fine_maps (or null) -> logits (b, H, f, f), scaled and with what was given (or null), and attended (b, f, H, d).
+// Attention that is given logits on a coarse grid and hands out its own: qkv (b, f, 3, H, d) and mixed logits
+// (b, channels, t, t), of which H channels from `first` on are added, rows and columns interpolated (or null: none) ->
+// attended (b, f, H, d) and logits (b, H, f, f), scaled and with what was given (or null: not asked for). Behind `mixed`
+// there is room to read another W rows of t.
 void attend(const float *qkv, const float *mixed, long b, long channels, long first, long H, long t, long f, long d,
             const std::int32_t *index, const float *weight, float *logits, float *attended, int threads) {
     const long wide = up_to(f, W), deep = up_to(d, 2 * W), rows = up_to(f, R), apart = 3 * H * d;

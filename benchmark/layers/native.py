@@ -1,6 +1,7 @@
 """Our one piece of C++, compiled at its first use for the processor at hand and kept in the cache.
 
-Torch's operators move DVT's hand-over through memory a dozen times. Where there is no compiler they do its work alone.
+Torch's operators move DVT's hand-over through memory a dozen times, and its fused attention neither interpolates the
+logits it is given nor hands out its own. Where there is no compiler they do the work alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "i": cty
 FUNCTIONS = {
     "attend": "pplllllllppppi",
     "mix": "plllllllpppppi",
-    "fine_maps": "pllllllpppi",
     "contexts": "plllflllpppppi",
     "normed_beside": "pplllllppppfpi",
 }

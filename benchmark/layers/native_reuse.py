@@ -1,4 +1,4 @@
-"""DVT's hand-over by the functions of hand_over.cpp: what `reuse` computes, in few passes over memory."""
+"""DVT's attention and hand-over by the functions of hand_over.cpp, in few passes over memory."""
 
 from __future__ import annotations
 
@@ -33,21 +33,11 @@ class Taps(NamedTuple):
 
 
 class CoarseLogits(NamedTuple):
-    """The logits that one block is given, mixed but on the coarse grid: upsampled only where they are used."""
+    """The logits that one block is given, mixed but on the coarse grid: `attend` upsamples them where it uses them."""
 
     mixed: Tensor  # (b · L · H · T · T,), with room behind it
     shape: tuple[int, int, int, int]  # L · H, the block's first of them, T, T'
     taps: Taps
-
-    def upsampled(self, start: int, out: Tensor) -> Tensor:
-        """Fill out (n, H, T', T'), contiguous, with the logits of the n images from `start` on."""
-        made: Any = library()
-        channels, first, t, fine = self.shape
-        made.fine_maps(
-            self.mixed[start * channels * t * t :].data_ptr(), len(out), channels, first, out.shape[1], t, fine,
-            *self.taps.pointers(), out.data_ptr(), torch.get_num_threads(),
-        )  # fmt: skip
-        return out
 
 
 def attend(qkv: Tensor, heads: int, given: CoarseLogits | None, hand_out: bool) -> tuple[Tensor, Tensor | None]:
@@ -74,7 +64,7 @@ def attend(qkv: Tensor, heads: int, given: CoarseLogits | None, hand_out: bool) 
 
 
 class NativeRelations:
-    """`RelationReuse.biases`: attention logits mixed, GELU between, and interpolated along rows and columns."""
+    """`RelationReuse.mixed`: all blocks' attention logits through two 1 × 1 convolutions with a GELU between."""
 
     def __init__(self, mix: RelationReuse, upsample: Upsample) -> None:
         self._mix, self._fine = mix, len(upsample.index)

@@ -8,7 +8,7 @@ from small_models import small_dvt
 
 from benchmark import hardware
 from benchmark.layers import native
-from benchmark.layers.native_reuse import NativeContexts, NativeRelations
+from benchmark.layers.native_reuse import NativeContexts, NativeRelations, attend
 from benchmark.layers.reuse import FeatureReuse, RelationReuse, Upsample
 from benchmark.macs import count
 from benchmark.trace import full_depth
@@ -32,12 +32,11 @@ def random_reuses(depth: int, width: int, hidden: int, out: int) -> list[Feature
     return reuses
 
 
-def upsampled(given, count: int, heads: int, fine: int) -> torch.Tensor:
-    out = torch.full((count, heads, fine, fine), torch.nan)
-    given.upsampled(0, out[:1])
-    if count > 1:
-        given.upsampled(1, out[1:])
-    return out
+def as_given(given, count: int, heads: int, fine: int) -> torch.Tensor:
+    """The logits (count, heads, T', T') that a block is given: those it hands out where queries are zero."""
+    _, logits = attend(torch.zeros(count, fine, 3 * heads * 5), heads, given, hand_out=True)
+    assert logits is not None
+    return logits
 
 
 @compiled
@@ -47,13 +46,47 @@ def test_relations_are_those_of_the_operators(coarse, fine, count, depth, heads)
     torch.manual_seed(count)
     mix, upsample, t = RelationReuse(depth, heads), Upsample(coarse, fine), coarse**2 + 1
     relations = [torch.randn(count, heads, t, t) for _ in range(depth)]
+    turned = [one.transpose(0, 1).contiguous().transpose(0, 1) for one in relations]
     with torch.no_grad():
         wanted = [upsample.relations(one) for one in mix(relations)]
-        for got, one in zip(NativeRelations(mix, upsample)(relations), wanted, strict=True):
-            torch.testing.assert_close(upsampled(got, count, heads, fine**2 + 1), one, atol=1e-5, rtol=1e-5)
-        turned = [one.transpose(0, 1).contiguous().transpose(0, 1) for one in relations]  # heads apart, as attention's
-        for got, one in zip(NativeRelations(mix, upsample)(turned), wanted, strict=True):
-            torch.testing.assert_close(upsampled(got, count, heads, fine**2 + 1), one, atol=1e-5, rtol=1e-5)
+        for form in (relations, turned):
+            for got, one in zip(NativeRelations(mix, upsample)(form), wanted, strict=True):
+                torch.testing.assert_close(as_given(got, count, heads, fine**2 + 1), one, atol=1e-5, rtol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize(("heads", "deep"), [(1, 3), (2, 16), (3, 32), (2, 40), (1, 64)])
+@pytest.mark.parametrize(("coarse", "fine"), [(1, 2), (4, 6), (6, 8)])
+def test_attention_is_that_of_the_operators(given, heads, deep, coarse, fine):
+    torch.manual_seed(deep)
+    count, tokens, t = 3, fine**2 + 1, coarse**2 + 1
+    qkv = 3 * torch.randn(count, tokens, 3 * heads * deep)
+    mix, upsample = RelationReuse(2, heads), Upsample(coarse, fine)
+    relations = [4 * torch.randn(count, heads, t, t) for _ in range(2)]
+    q, k, v = qkv.view(count, tokens, 3, heads, deep).permute(2, 0, 3, 1, 4)
+    with torch.no_grad():
+        wanted = q @ k.transpose(-2, -1) / math.sqrt(deep)
+        if given:
+            wanted = wanted + upsample.relations(mix(relations)[1])
+        coarse_logits = NativeRelations(mix, upsample)(relations)[1] if given else None
+        attended, logits = attend(qkv, heads, coarse_logits, hand_out=True)
+        torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)
+        wanted = (wanted.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(attended, wanted, atol=1e-4, rtol=1e-4)
+        alone, nothing = attend(qkv, heads, coarse_logits, hand_out=False)
+    assert nothing is None
+    assert torch.equal(alone, attended)
+
+
+@compiled
+def test_attention_survives_logits_of_any_size():
+    qkv = torch.zeros(1, 3, 3 * 2)
+    qkv[..., :2], qkv[..., 2:4] = 200.0, torch.tensor([[1.0, 0.0], [0.0, 0.0], [-300.0, 0.0]])
+    qkv[..., 4:] = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    with torch.no_grad():
+        attended, _ = attend(qkv, 1, None, hand_out=False)
+    torch.testing.assert_close(attended, torch.tensor([1.0, 2.0]).expand(1, 3, 2))
 
 
 @compiled
@@ -83,7 +116,7 @@ def test_gelu_is_as_near_the_truth_as_torchs(wrong):
     with torch.no_grad():
         maps = x.view(-1, 1, 10, 10)
         (given,) = NativeRelations(mix, upsample)([maps])
-        got = upsampled(given, len(maps), 1, 10).flatten()[: len(x)].double()
+        got = as_given(given, len(maps), 1, 10).flatten()[: len(x)].double()
         if wrong:
             got = torch.nn.functional.gelu(x, approximate="tanh").double()
     exact = x.double() * 0.5 * torch.special.erfc(-x.double() / math.sqrt(2))
@@ -99,7 +132,7 @@ def test_what_is_no_number_stays_none():
     relations[1, 0, 2, 3] = torch.nan
     with torch.no_grad():
         (given,) = NativeRelations(mix, upsample)([relations])
-        got = upsampled(given, 2, 1, 10)
+        got = as_given(given, 2, 1, 10)
         wanted = upsample.relations(mix([relations])[0])[1].isnan()
     assert not got[0].isnan().any()
     assert got[1].isnan().any()
