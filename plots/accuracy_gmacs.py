@@ -36,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     if any(row["curve"] for row in rows):
         keys += [style.key("budget curve", line="-"), style.key("one exit for all", marker=".", line=":")]
     keys.append(style.key("operating point, clean", marker="o"))
-    style.legend(figure, keys + style.shared_keys(rows, "operating point, attacked"))
+    style.legend(figure, keys + style.attacked_key(rows, "operating point, attacked"))
     return figure
 
 
@@ -52,9 +52,8 @@ def _one_rule(rows: list[style.Row]) -> list[style.Row]:
 
 
 def _distinct(rows: list[style.Row]) -> list[style.Row]:
-    """One row per point: the clock does not move it, so profiles share it, and one `ok` row makes it good."""
-    ok_first = sorted(rows, key=lambda row: row["status"] != "ok")
-    points = style.groups(ok_first, "model", "dataset", "policy", "workload", "threshold", "gmacs_mean", "accuracy")
+    """One row per point: the clock does not move it, so profiles share it."""
+    points = style.groups(rows, "model", "dataset", "policy", "workload", "threshold", "gmacs_mean", "accuracy")
     return [same[0] for same in points.values()]
 
 
@@ -65,7 +64,6 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]],
         _curves(axis, widest["curve"], widest["exits"], looks[model][0], "--" if style.is_bound(widest) else "-")
     for row in (row for row in rows if not style.is_bound(row)):
         colour, marker = looks[row["model"]]
-        colour = style.shade(row, colour)
         face = colour if row["workload"] == "clean" else "white"
         marks = {"fmt": marker, "color": colour, "markerfacecolor": face, "elinewidth": 0.7}
         error = [row["accuracy_stderr"] or 0]

@@ -59,7 +59,7 @@ def _panel(axis: Axes, row: style.Row, twin: style.Row | None) -> None:
     errors = [place["accuracy_stderr"] for place in exits]
     axis.errorbar(gmacs, [place["accuracy"] for place in exits], errors, fmt="o", **marks)
     if twin:
-        marks |= {"color": style.shade(twin, style.INK), "markersize": 7}
+        marks |= {"markersize": 7}
         error = [twin["accuracy_full_stderr"] or 0]
         axis.errorbar([twin["gmacs_full"]], [twin["accuracy_full"]], error, fmt="*", **marks)
         gmacs.append(twin["gmacs_full"])

@@ -68,7 +68,7 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]],
             width = 2.2 - 1.2 * (list(looks).index(policy) / max(1, len(looks) - 1)) if marker else 1
             axis.plot(*zip(*points, strict=True), "-" if marker else "--", color=colour, linewidth=width, zorder=3)
         if marker:
-            axis.plot([row["gmacs_mean"]], [row["accuracy"]], marker, color=style.shade(row, colour), zorder=4)
+            axis.plot([row["gmacs_mean"]], [row["accuracy"]], marker, color=colour, zorder=4)
     costs = [row["gmacs_mean"] for row in rows] + [cost for cost, _ in places]
     style.log_axis(axis.xaxis, min(costs), max(costs), narrow)
     style.percent(axis.yaxis)

@@ -48,7 +48,7 @@ def _panel(axis: Axes, rows: list[style.Row], hues: dict[str, str]) -> None:
     for row in rows:
         offset = (rules.index(row["policy"]) - (len(rules) - 1) / 2) * height
         place, lost = names.index(row["workload"]) + offset, max(0.0, row["attack"]["gain_lost"])
-        axis.barh(place, lost, height * 0.9, color=hues[row["policy"]], alpha=1 if row["status"] == "ok" else 0.5)
+        axis.barh(place, lost, height * 0.9, color=hues[row["policy"]])
     axis.axvline(GOAL, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=3)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)

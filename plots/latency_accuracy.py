@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     keys = [style.key(model, colour, "_") for model, colour in looks.items()]
     keys += [style.key(profile, marker=marker) for profile, marker in marks.items()]
     keys.append(style.key("full depth, clean", marker="|"))
-    style.legend(figure, keys + style.shared_keys(rows))
+    style.legend(figure, keys + style.attacked_key(rows) + style.doubt_key(rows))
     return figure
 
 

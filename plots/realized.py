@@ -32,9 +32,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.set_title(f"{model}, {dataset}", loc="right")
     axes[-1].set_xlabel("Speed-up over full depth (×)")
     keys = [style.key("in MACs", marker="|"), style.key("measured, 95% interval", marker=".", line="-")]
-    grey = [style.key("unreliable", style.GREY, ".")] if any(row["status"] != "ok" for row in rows) else []
     keys[0].set(markersize=8, markeredgewidth=1.6)
-    style.legend(figure, keys + grey, columns=3)
+    style.legend(figure, keys + style.doubt_key(rows, "."), columns=3)
     return figure
 
 

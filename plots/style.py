@@ -28,7 +28,7 @@ from benchmark.records.leaderboard import ExitbenchError, whole_file
 Row = dict[str, Any]
 
 COLUMN_MM = 84
-# Okabe and Ito's palette, black and its palest yellow left out; grey is kept for what is not reliable.
+# Okabe and Ito's palette, black and its palest yellow left out; grey is kept for clocks that are not reliable.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MOST_IDS = 500  # record ids that a figure's metadata holds one by one
@@ -199,7 +199,7 @@ def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]
 
 
 def shade(row: Row, colour: str) -> str:
-    """The colour of a row: grey where it is not to be relied on."""
+    """The colour of a row where time is drawn: grey where the clock is not to be relied on."""
     return colour if row["status"] == "ok" else GREY
 
 
@@ -208,10 +208,14 @@ def is_bound(row: Row) -> bool:
     return bool((row.get("results") or {}).get("bound"))
 
 
-def shared_keys(rows: Iterable[Row], attacked: str = "attacked") -> list[Line2D]:
-    """The legend entries for hollow and grey marks, where the rows have such."""
-    keys = [key(attacked, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []
-    return keys + ([key("unreliable", GREY, "o")] if any(row["status"] != "ok" for row in rows) else [])
+def attacked_key(rows: Iterable[Row], label: str = "attacked") -> list[Line2D]:
+    """The legend entry for hollow marks, where the rows have such."""
+    return [key(label, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []
+
+
+def doubt_key(rows: Iterable[Row], marker: str = "o") -> list[Line2D]:
+    """The legend entry for grey marks, where the clock of a row is not to be relied on."""
+    return [key("unreliable", GREY, marker)] if any(row["status"] != "ok" for row in rows) else []
 
 
 def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper: bool = False) -> list[Path]:

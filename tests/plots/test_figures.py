@@ -71,11 +71,14 @@ def test_unreliable_rows_are_grey_where_the_clock_speaks():
         assert style.GREY in colours_of(draw(leaderboard.frame([make_record(status="unreliable")])))
 
 
-def test_an_ok_profile_makes_the_accuracy_point_good():
-    shaky, sound = make_record(status="unreliable", hardware="cpu_2t"), make_record()
-    draw = FIGURES["accuracy_gmacs"]
-    assert style.GREY in colours_of(draw(leaderboard.frame([shaky])))
-    assert style.GREY not in colours_of(draw(leaderboard.frame([shaky, sound])))
+def test_a_doubtful_clock_greys_nothing_that_it_does_not_move():
+    for name, changed in (("accuracy_gmacs", {}), ("exit_rules", {}), ("gain_lost_bars", {"workload": "same"})):
+        frames = [leaderboard.frame([make_record(status=status, **changed)]) for status in ("ok", "unreliable")]
+        sound, doubtful = (FIGURES[name](frame) for frame in frames)
+        assert colours_of(sound) == colours_of(doubtful)
+        assert [bar.get_alpha() for bar in sound.axes[0].patches] == [
+            bar.get_alpha() for bar in doubtful.axes[0].patches
+        ]
 
 
 def test_histogram_bars_are_shares():
