@@ -1,6 +1,7 @@
 """The Python API gives what `exitbench run` records, says every mistake in one line, and loads nothing early."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,11 @@ def test_importing_it_is_light_and_all_is_true():
     answer = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=60)
     assert answer.stdout == "set()\n"
     assert all(hasattr(api, name) for name in api.__all__)
+
+
+def test_a_folder_of_choices_may_have_any_name(tmp_path):
+    own = tmp_path / "my conf, it's 50% \\ [mine]"
+    shutil.copytree(CONF, own)
+    assert api.load("model=small_dvt", "limit=6", config_dir=str(own)).model.num_exits == 3
+    words = ["model=small_dvt", "limit=6", "timing.samples=0", f"records={tmp_path / 'records'}"]
+    assert main(["run", "--config-dir", str(own), *words]) == 0
