@@ -1,5 +1,6 @@
 // What one transformer of a cascade hands to the next (DVT, sections 3.2 and 3.3), in few passes over memory: the
-// mixing of attention logits with its GELU between, the contexts of all blocks, and the interpolation of both.
+// mixing of attention logits with its GELU between, attention that interpolates what it is given and hands out its own
+// logits, the contexts of all blocks and their interpolation.
 // Plain C++ with the vector extensions of GCC and Clang; benchmark/layers/native.py compiles it for this processor.
 
 #include <algorithm>
@@ -27,6 +28,7 @@ typedef float anywhere __attribute__((vector_size(4 * W), aligned(4), may_alias)
 inline vec splat(float x) { return x - vec{}; }
 inline vec load(const float *from) { return *reinterpret_cast<const anywhere *>(from); }
 inline void store(float *to, vec x) { *reinterpret_cast<anywhere *>(to) = x; }
+
 // n numbers; the last of them twice where they are no whole number of vectors.
 inline void copy(float *to, const float *from, long n) {
     if (n < W) {
@@ -36,6 +38,7 @@ inline void copy(float *to, const float *from, long n) {
     for (long c = 0; c + W <= n; c += W) store(to + c, load(from + c));
     store(to + n - W, load(from + n - W));
 }
+
 constexpr long up_to(long count, long step) { return (count + step - 1) / step * step; }
 
 // Numbers to work on, aligned, with slack behind them: whole vectors may be read there.
@@ -50,7 +53,10 @@ struct Room {
 // x * Phi(x), within 1e-7 of |x| as torch's: Phi - 1/2 is x times a polynomial of x * x (Chebyshev interpolation,
 // degree 14, on |x| <= 5.4; beyond, Phi rounds to 1 and is taken to be 0).
 constexpr float EDGE = 5.4f;
-constexpr float POLYNOMIAL[15] = {1.309281099e-01f, -6.532812046e-02f, 4.849992709e-02f, -3.920469192e-02f, 3.211010641e-02f, -2.576570775e-02f, 1.969082367e-02f, -1.388948990e-02f, 9.501340489e-03f, -6.851442238e-03f, 3.907151347e-03f, -1.067080573e-03f, 6.736794145e-04f, -1.068300936e-03f, 4.562899901e-04f};
+constexpr float POLYNOMIAL[15] = {
+    1.309281099e-01f, -6.532812046e-02f, 4.849992709e-02f, -3.920469192e-02f, 3.211010641e-02f,
+    -2.576570775e-02f, 1.969082367e-02f, -1.388948990e-02f, 9.501340489e-03f, -6.851442238e-03f,
+    3.907151347e-03f, -1.067080573e-03f, 6.736794145e-04f, -1.068300936e-03f, 4.562899901e-04f};
 
 inline vec gelu(vec x) {
     vec c = x < splat(-EDGE) ? splat(-EDGE) : x;
@@ -87,7 +93,8 @@ inline void block(const float *weight, const float *bias, const float *in, long 
         for (int j = 0; j < P / W; j++) store(out + i * P + j * W, active ? gelu(sum[i][j]) : sum[i][j]);
 }
 
-// out (rows, P) = weight (rows, k) in (k, P) + bias, then GELU where active; the weight in blocks of (k, R) or (k, REST).
+// out (rows, P) = weight (rows, k) in (k, P) + bias, then GELU where active; the weight lies in blocks of (k, R), then
+// of (k, REST).
 template <bool active>
 void product(const float *weight, const float *bias, const float *in, long k, long rows, float *out) {
     long r = 0;
@@ -175,7 +182,8 @@ inline vec tapped(const float *coarse, long stride, const std::int32_t *index, c
 }
 
 template <int count>
-inline void fine_row(const float *coarse, long stride, const std::int32_t *index, const float *weight, float *to, long n) {
+inline void fine_row(const float *coarse, long stride, const std::int32_t *index, const float *weight, float *to,
+                     long n) {
     long c = 0;
     for (; c + W <= n; c += W) store(to + c, tapped<count>(coarse + c, stride, index, weight));
     if (c == n) return;
@@ -230,7 +238,7 @@ inline vec exponential(vec x) {
     return y;
 }
 
-// logits (t, wide) += query (t, d) key (d, wide); rows come in blocks of R and REST, columns two vectors or one at a time.
+// logits (t, wide) += query (t, d) key (d, wide); rows come in blocks of R and REST, columns by two vectors or one.
 template <int rows, int vectors>
 inline void add_products(const float *query, const float *key, long d, long wide, float *logits) {
     vec sum[rows][vectors];
@@ -252,8 +260,8 @@ void add_products(const float *query, const float *key, long d, long wide, float
 
 // out (rows, d) = share (rows, wide) value (t, d), each row times its `by`; only `count` of the rows are kept.
 template <int rows, int vectors>
-inline void mean_values(const float *share, long wide, const float *value, long apart, long t, const float *by, float *out,
-                        long out_apart, long count, long d) {
+inline void mean_values(const float *share, long wide, const float *value, long apart, long t, const float *by,
+                        float *out, long out_apart, long count, long d) {
     vec sum[rows][vectors] = {};
     multiply(sum, share, wide, 1, value, apart, t);
     for (int i = 0; i < rows && i < count; i++)
@@ -280,10 +288,10 @@ extern "C" {
 
 int rows_in_registers() { return R; }
 
-// Attention logits mixed over L blocks and H heads: maps L x (b, H, n), whose images and heads are so many numbers apart,
-// -> mixed (b, L * H, n), through `hidden` rows.
-void mix(const float *const *maps, long apart, long heads_apart, long b, long L, long H, long n, long hidden, const float *w1, const float *b1,
-         const float *w2, const float *b2, float *mixed, int threads) {
+// Attention logits mixed over L blocks and H heads: maps L x (b, H, n), whose images and heads are so many numbers
+// apart, -> mixed (b, L * H, n), through `hidden` rows.
+void mix(const float *const *maps, long apart, long heads_apart, long b, long L, long H, long n, long hidden,
+         const float *w1, const float *b1, const float *w2, const float *b2, float *mixed, int threads) {
     const long channels = L * H, padded = up_to(channels, REST), tiles = up_to(n, P) / P;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -294,7 +302,8 @@ void mix(const float *const *maps, long apart, long heads_apart, long b, long L,
         for (long tile = 0; tile < b * tiles; tile++) {
             const long image = tile / tiles, at = tile % tiles * P, count = std::min(n - at, long(P));
             for (long l = 0, c = 0; l < L; l++)
-                for (long h = 0; h < H; h++, c++) copy(in + c * P, maps[l] + image * apart + h * heads_apart + at, count);
+                for (long h = 0; h < H; h++, c++)
+                    copy(in + c * P, maps[l] + image * apart + h * heads_apart + at, count);
             product<true>(w1, b1, in, channels, hidden, between);
             product<false>(w2, b2, between, hidden, padded, out);
             for (long c = 0; c < channels; c++) copy(mixed + (image * channels + c) * n + at, out + c * P, count);
@@ -304,8 +313,8 @@ void mix(const float *const *maps, long apart, long heads_apart, long b, long L,
 
 // Attention that is given logits on a coarse grid and hands out its own: qkv (b, f, 3, H, d) and mixed logits
 // (b, channels, t, t), of which H channels from `first` on are added, rows and columns interpolated (or null: none) ->
-// attended (b, f, H, d) and logits (b, H, f, f), scaled and with what was given (or null: not asked for). Behind `mixed`
-// there is room to read another W rows of t.
+// attended (b, f, H, d), and logits (b, H, f, f), scaled and with what was given (or null: not asked for). Behind
+// `mixed` there is room to read another W rows of t.
 void attend(const float *qkv, const float *mixed, long b, long channels, long first, long H, long t, long f, long d,
             const std::int32_t *index, const float *weight, float *logits, float *attended, int threads) {
     const long wide = up_to(f, W), deep = up_to(d, 2 * W), rows = up_to(f, R), apart = 3 * H * d;

@@ -36,7 +36,7 @@ class CoarseLogits(NamedTuple):
     """The logits that one block is given, mixed but on the coarse grid: `attend` upsamples them where it uses them."""
 
     mixed: Tensor  # (b · L · H · T · T,), with room behind it
-    shape: tuple[int, int, int, int]  # L · H, the block's first of them, T, T'
+    shape: tuple[int, int, int]  # L · H, the block's first of them, T
     taps: Taps
 
 
@@ -55,7 +55,7 @@ def attend(qkv: Tensor, heads: int, given: CoarseLogits | None, hand_out: bool) 
         channels = first = coarse = 0
     else:
         mixed, taps = given.mixed.data_ptr(), given.taps.pointers()
-        channels, first, coarse, _ = given.shape
+        channels, first, coarse = given.shape
     made.attend(
         qkv.data_ptr(), mixed, b, channels, first, heads, coarse, tokens, width // heads, *taps,
         0 if logits is None else logits.data_ptr(), attended.data_ptr(), torch.get_num_threads(),
@@ -67,7 +67,7 @@ class NativeRelations:
     """`RelationReuse.mixed`: all blocks' attention logits through two 1 × 1 convolutions with a GELU between."""
 
     def __init__(self, mix: RelationReuse, upsample: Upsample) -> None:
-        self._mix, self._fine = mix, len(upsample.index)
+        self._mix = mix
         self._taps = Kept([upsample], lambda: Taps.of(upsample))
         self._packed = Kept([mix.conv1, mix.conv2], self._pack)
 
@@ -79,8 +79,8 @@ class NativeRelations:
         if strides[2:] != (t, 1) or any(one.stride() != strides for one in relations):
             relations = [one.contiguous() for one in relations]
             strides = relations[0].stride()
-        depth, fine = len(relations), self._fine
-        channels, taps = depth * heads, self._taps()
+        depth, taps = len(relations), self._taps()
+        channels = depth * heads
         first, bias, second, last, hidden = self._packed()
         mixed = relations[0].new_empty(b * channels * t * t + SLACK * (t + 1))
         maps = (ctypes.c_void_p * depth)(*[one.data_ptr() for one in relations])
@@ -88,7 +88,7 @@ class NativeRelations:
             maps, *strides[:2], b, depth, heads, t * t, hidden, first.data_ptr(), bias.data_ptr(), second.data_ptr(),
             last.data_ptr(), mixed.data_ptr(), torch.get_num_threads(),
         )  # fmt: skip
-        return [CoarseLogits(mixed, (channels, number * heads, t, fine), taps) for number in range(depth)]
+        return [CoarseLogits(mixed, (channels, number * heads, t), taps) for number in range(depth)]
 
     def _pack(self) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
         one, two = self._mix.conv1, self._mix.conv2
