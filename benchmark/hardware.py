@@ -182,7 +182,9 @@ def fingerprint() -> dict[str, Any]:
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
         "native": (native_compiler() or ("", "none"))[1],  # what compiled our own functions; see layers/native.py
     }
-    decisive = json.dumps([facts[key] for key in DECIDES_SPEED]).encode()
+    # Whether torch's operators do all of DVT's work decides its speed; which compiler spares it them hardly does.
+    alone = ["operators alone"] if facts["native"] == "none" else []
+    decisive = json.dumps([facts[key] for key in DECIDES_SPEED] + alone).encode()
     return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
 
 
