@@ -12,13 +12,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmark.compilers import compiler_path, native_compiler
 from benchmark.types import ExitbenchError, Hardware
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -99,33 +99,6 @@ def _check_compiler(name: str, device: str) -> None:
             )
     elif device.startswith("cuda") and importlib.util.find_spec("triton") is None:
         raise ExitbenchError(f"hardware {name}: wants Triton to compile for a GPU, but it is not installed")
-
-
-def compiler_path() -> str:
-    """The C++ compiler: CXX where it is set, else g++ or clang++; empty where there is none."""
-    wanted = os.environ.get("CXX")
-    return next((path for tool in ([wanted] if wanted else ["g++", "clang++"]) if (path := shutil.which(tool))), "")
-
-
-def native_compiler() -> tuple[str, str] | None:
-    """Path and version of what compiles `layers/hand_over.cpp`; None without one, or where EXITBENCH_NATIVE is 0.
-
-    Raises ExitbenchError for another value of it than 0 or 1.
-    """
-    switch = os.environ.get("EXITBENCH_NATIVE", "1")
-    if switch not in ("0", "1"):
-        raise ExitbenchError(f"EXITBENCH_NATIVE: expected 0 or 1, got {switch!r}")
-    path = compiler_path() if switch == "1" and os.name == "posix" else ""
-    return (path, _compiler_version(path)) if path else None
-
-
-@lru_cache
-def _compiler_version(path: str) -> str:
-    try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        said = ""
-    return said.partition("\n")[0].strip() or "unknown"
 
 
 def usable_cores() -> int:

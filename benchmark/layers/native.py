@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from benchmark.cache import entry
-from benchmark.hardware import instruction_set, native_compiler
+from benchmark.compilers import native_compiler
+from benchmark.hardware import instruction_set
 from benchmark.types import ExitbenchError
 
 SOURCE = Path(__file__).with_name("hand_over.cpp")

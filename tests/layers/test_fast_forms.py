@@ -7,7 +7,7 @@ import torch
 from small_models import small_dvt
 
 from benchmark.benches.reuse_overhead import main, usual_exits
-from benchmark.hardware import native_compiler
+from benchmark.compilers import native_compiler
 from benchmark.layers.native import operators_alone
 from benchmark.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Upsample
 from benchmark.layers.tokens import ConvStem

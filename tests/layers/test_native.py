@@ -7,6 +7,7 @@ import torch
 from small_models import small_dvt
 
 from benchmark import hardware
+from benchmark.compilers import native_compiler
 from benchmark.layers import native
 from benchmark.layers.native_reuse import NativeContexts, NativeRelations, attend
 from benchmark.layers.reuse import FeatureReuse, RelationReuse, Upsample
@@ -14,7 +15,7 @@ from benchmark.macs import count
 from benchmark.trace import full_depth
 from benchmark.types import Batch, ExitbenchError
 
-compiled = pytest.mark.skipif(hardware.native_compiler() is None, reason="no C++ compiler here")
+compiled = pytest.mark.skipif(native_compiler() is None, reason="no C++ compiler here")
 GRIDS = [(4, 6), (6, 8), (10, 14), (7, 14), (3, 3), (1, 2)]
 
 
@@ -194,7 +195,7 @@ def test_without_a_compiler_operators_do_the_work(monkeypatch, fresh_library):
         torch.testing.assert_close(full_depth(small_dvt(), batch), before, atol=1e-5, rtol=1e-5)
     monkeypatch.setenv("EXITBENCH_NATIVE", "maybe")
     with pytest.raises(ExitbenchError, match="EXITBENCH_NATIVE: expected 0 or 1, got 'maybe'"):
-        hardware.native_compiler()
+        native_compiler()
 
 
 def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path, fresh_library):
