@@ -74,7 +74,7 @@ def fits(*tensors: Tensor) -> bool:
         _allowed
         and not torch.is_grad_enabled()
         and not _traced()
-        and all(one.dtype == torch.float32 and one.device.type == "cpu" and type(one) in PLAIN for one in tensors)
+        and all(one.dtype == torch.float32 and one.is_cpu and type(one) in PLAIN for one in tensors)
         and library() is not None
     )
 
