@@ -38,7 +38,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _first(rows: list[style.Row]) -> list[style.Row]:
-    """One row of each kind, those that matter most where there are too many, in the leaderboard's order."""
+    """One row of each kind, those that matter most where there are too many, by batch, in the leaderboard's order."""
     kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
     rules = {model: _usual(same) for (model,), same in style.groups(rows, "model").items()}
 
@@ -49,7 +49,7 @@ def _first(rows: list[style.Row]) -> list[style.Row]:
     by_weight = sorted(kinds, key=weight)
     apart = [(tuple(same[0][name] for name in KIND[:5]), same) for same in by_weight]
     kept = {same[0]["record_id"] for _, same in style.with_room("realized", apart, MOST_ROWS)}
-    return [row for row in rows if row["record_id"] in kept]
+    return sorted((row for row in rows if row["record_id"] in kept), key=lambda row: row["batch"] or 1)
 
 
 def _usual(rows: list[style.Row]) -> str:

@@ -81,6 +81,23 @@ def test_a_doubtful_clock_greys_nothing_that_it_does_not_move():
         ]
 
 
+def test_batches_are_drawn_from_small_to_large():
+    single = make_record()
+    offline = [
+        replace(
+            single,
+            record_id=f"offline{size}",
+            choices={**single.choices, "scenario": "offline"},
+            latency={**single.latency, "scenario": "offline", "batch": size},
+        )
+        for size in (128, 8, 32)
+    ]
+    (axis,) = FIGURES["realized"](leaderboard.frame([*offline, single])).axes
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert [label.rpartition(" ")[2] for label in labels[1:]] == ["8", "32", "128"]
+    assert "batches" not in labels[0]
+
+
 def test_histogram_bars_are_shares():
     figure = FIGURES["exit_histogram"](leaderboard.frame(make_sweep()))
     for axis in figure.axes:
