@@ -28,9 +28,9 @@ def compose(primary: str, overrides: Sequence[str], config_dir: str = "", hydra_
 
     if config_dir and not Path(config_dir).is_dir():
         raise ExitbenchError(f"config-dir: expected a folder laid out as conf/, got {config_dir}, which is not there")
-    # Quoted, not a URI: Hydra takes what follows the scheme for a path as it is.
+    # Quoted and no URI: Hydra takes it for a path as it is.
     own = str(Path(config_dir).resolve()).replace("'", "\\'")
-    search = [f"hydra.searchpath=['file://{own}']"] if config_dir else []
+    search = [f"hydra.searchpath=['{own}']"] if config_dir else []
     GlobalHydra.instance().clear()
     keep_our_launchers()
     try:
