@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from benchmark.cache import entry
 from benchmark.compilers import native_compiler
 from benchmark.hardware import instruction_set
-from benchmark.types import ExitbenchError
+from benchmark.types import ExitbenchError, Unwritable
 
 SOURCE = Path(__file__).with_name("hand_over.cpp")
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
@@ -40,6 +40,7 @@ FUNCTIONS = {
 }
 PLAIN = (Tensor, nn.Parameter)
 _allowed = True
+FULL = ("No space left", "File size limit", "Disk quota")  # what compilers say of disks
 SLACK = 32  # numbers that a vector may read behind the last one
 
 
@@ -101,13 +102,19 @@ def _load(compiler: str, version: str) -> ctypes.CDLL:
 
 
 def _compile(compiler: str, folder: Path) -> None:
-    said = ""
+    said, output = "", ""
     for chosen in CHOICES:
         command = [compiler, *FLAGS, *chosen, str(SOURCE), "-o", str(folder / "hand_over.so")]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
         if done.returncode == 0:
             return
+        output += done.stderr
         said = said or next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
+    if any(words in output for words in FULL):
+        raise Unwritable(
+            f"cannot write the cache {folder.parent}: {said.strip()}; is the disk full? Set EXITBENCH_CACHE to a "
+            "writable folder with enough space"
+        )
     raise ExitbenchError(
         f"compiler: expected {compiler} to compile {SOURCE.name}, got {said.strip()}; name another in CXX, "
         "or set EXITBENCH_NATIVE=0 to let torch's operators do its work"

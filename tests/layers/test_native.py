@@ -13,7 +13,7 @@ from benchmark.layers.native_reuse import NativeContexts, NativeRelations, atten
 from benchmark.layers.reuse import FeatureReuse, RelationReuse, Upsample
 from benchmark.macs import count
 from benchmark.trace import full_depth
-from benchmark.types import Batch, ExitbenchError
+from benchmark.types import Batch, ExitbenchError, Unwritable
 
 compiled = pytest.mark.skipif(native_compiler() is None, reason="no C++ compiler here")
 GRIDS = [(4, 6), (6, 8), (10, 14), (7, 14), (3, 3), (1, 2)]
@@ -198,14 +198,22 @@ def test_without_a_compiler_operators_do_the_work(monkeypatch, fresh_library):
         native_compiler()
 
 
-def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path, fresh_library):
+@pytest.mark.parametrize(
+    ("says", "kind", "told"),
+    [
+        ("error: no such thing", ExitbenchError, "no such thing; name another in CXX, or set EXITBENCH_NATIVE=0"),
+        ("fatal error: out.s: No space left on device", Unwritable, "is the disk full. Set EXITBENCH_CACHE"),
+    ],
+)
+def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path, fresh_library, says, kind, told):
     compiler = tmp_path / "c++"
-    compiler.write_text("#!/bin/sh\necho 'hand_over.cpp:1: error: no such thing' >&2\nexit 3\n")
+    compiler.write_text(f"#!/bin/sh\necho 'hand_over.cpp:1: {says}' >&2\nexit 3\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ExitbenchError, match=r"no such thing; name another in CXX, or set EXITBENCH_NATIVE=0"):
+    with pytest.raises(ExitbenchError, match=told) as caught:
         native.library()
+    assert caught.type is kind
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
