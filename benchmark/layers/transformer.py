@@ -194,7 +194,7 @@ class Transformer(nn.Module):
     def forward(self, pixels: Tensor, before: Reused | None, hand_out: bool) -> tuple[Tensor, Reused]:
         """Normalised pixels (b, c, S, S) -> logits (b, C), and what the next transformer may reuse.
 
-        hand_out: also keep each block's attention logits, which costs the fused attention kernel.
+        hand_out: also keep each block's attention logits, which costs torch's fused attention kernel, not ours.
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed  # (b, T, width)
