@@ -1,12 +1,13 @@
 """What DVT's two reuses cost in time at the last exit, beside the cascade without them and as usually written.
 
-    exitbench bench reuse_overhead [rounds=40] [large=3] [large_batch=8] [seed=0]
+    exitbench bench reuse_overhead [rounds=40] [large=3] [large_batch=8] [products=1] [seed=0]
 
 One process, one thread, CPU clock; in each round all variants run once in random order, and the median of their ratios
 to the cascade without reuse in the same round is shown. "large" rounds of T2T-ViT-12 at 224 px, twice as
 many at batch 1; 0 leaves it out.
 Torch's operators: without our compiled functions (layers/native.py), as where there is no C++ compiler.
 products: the same ratio of the matrix products alone, run by themselves: what is left is moving and activating numbers.
+Their operands are kept for it, some 25 GB at a large batch of 64; products=0 leaves them out.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from benchmark.types import ExitbenchError
 
-DEFAULTS = {"rounds": 40, "large": 3, "large_batch": 8, "seed": 0}
+DEFAULTS = {"rounds": 40, "large": 3, "large_batch": 8, "products": 1, "seed": 0}
 SMALL: dict[str, Any] = {
     "num_classes": 10, "grids": (4, 6, 8), "width": 96, "depth": 4, "heads": 3, "mlp_ratio": 2, "image_size": 32,
     "mean": [0.5], "std": [0.5], "tokenizer": "conv_stem", "reuse_hidden": 48, "reuse_width": 16,
@@ -39,11 +41,12 @@ def main(arguments: list[str]) -> int:
     try:
         random.seed(chosen["seed"])
         large = {"num_classes": 1000, **architecture("DVT_T2t_vit_12")}
-        _table("small DVT, 32 px", SMALL, 1, 3 * chosen["rounds"])
-        _table("small DVT, 32 px", SMALL, 64, max(1, chosen["rounds"] // 2))
+        table = partial(_table, products=bool(chosen["products"]))
+        table("small DVT, 32 px", SMALL, 1, 3 * chosen["rounds"])
+        table("small DVT, 32 px", SMALL, 64, max(1, chosen["rounds"] // 2))
         if chosen["large"]:
-            _table("T2T-ViT-12, 224 px", large, 1, 2 * chosen["large"])
-            _table("T2T-ViT-12, 224 px", large, max(1, chosen["large_batch"]), chosen["large"])
+            table("T2T-ViT-12, 224 px", large, 1, 2 * chosen["large"])
+            table("T2T-ViT-12, 224 px", large, max(1, chosen["large_batch"]), chosen["large"])
     finally:
         torch.set_num_threads(threads)
     return 0
@@ -59,7 +62,7 @@ def _numbers(arguments: list[str]) -> dict[str, int]:
     return chosen
 
 
-def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: int) -> None:
+def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: int, products: bool) -> None:
     import torch
 
     from benchmark.layers.native import library, operators_alone
@@ -82,14 +85,17 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     runs["both, as usually written"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))
-        alone = {name: together(products_of(run)) for name, run in runs.items()}
-        times, products = _interleaved(runs, rounds), _interleaved(alone, rounds)
+        times = _interleaved(runs, rounds)
+        alone = (
+            _interleaved({name: together(products_of(run)) for name, run in runs.items()}, rounds) if products else {}
+        )
     macs = {name: models[name.partition(",")[0]].closed_form_macs(0)[-1] for name in runs}
     print(f"\n{title}, batch {batch_size}, {rounds} rounds; logits differ by {apart:.1e} from the usual form's")
     print(f"{'':26} {'ms (CPU)':>9} {'time':>7} {'products':>9} {'MACs':>7}")
     for name in runs:
+        only = f"{_ratio(alone, name):.3f}" if products else "–"
         print(
-            f"{name:26} {statistics.median(times[name]):9.2f} {_ratio(times, name):7.3f} {_ratio(products, name):9.3f} "
+            f"{name:26} {statistics.median(times[name]):9.2f} {_ratio(times, name):7.3f} {only:>9} "
             f"{macs[name] / macs['none']:7.3f}"
         )
 

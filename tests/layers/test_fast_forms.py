@@ -99,5 +99,11 @@ def test_the_bench_prints_its_table_and_refuses_other_words(capsys):
     assert "both, as usually written" in shown
     assert ("both, torch's operators" in shown) == (native_compiler() is not None)
     assert shown.count("none ") == 2
+    assert main(["rounds=1", "large=0", "products=0"]) == 0
+    rows = [
+        row for row in capsys.readouterr().out.splitlines() if row.startswith(("none", "features", "relations", "both"))
+    ]
+    assert len(rows) >= 10
+    assert all(" – " in row for row in rows)
     with pytest.raises(ExitbenchError, match="expected whole numbers"):
         main(["rounds=many"])
