@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from benchmark.thresholds.decide import live, read_live
+from benchmark.thresholds.decide import ThresholdPolicy, live, read_live
 from benchmark.types import Batch, EarlyExitModel, Policy
 
 
@@ -33,16 +35,23 @@ def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tens
 
 def _run_one(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     device = batch.lengths.device
+    ask = policy.step_one if isinstance(policy, ThresholdPolicy) else partial(_step_one, policy)
     state, seen = policy.start(1, str(device)), read_live(policy, model)
     generator = model.exits(batch)
     columns = next(generator)  # (1, C + X)
     extra = columns.shape[1] != model.num_classes  # without, every column is read: a view of all would cost its call
     depth = 1
     while depth < model.num_exits:
-        stop, state = policy.step(columns[:, seen] if extra else columns, state)
-        if stop.item():
+        stop, state = ask(columns[:, seen] if extra else columns, state)
+        if stop:
             break
         columns = next(generator)
         depth += 1
     generator.close()
     return columns[:, : model.num_classes] if extra else columns, torch.full((1,), depth, device=device)
+
+
+def _step_one(policy: Policy, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
+    """One exit of one sample by a rule that is only a `Policy`."""
+    stop, state = policy.step(logits, state)
+    return bool(stop.item()), state

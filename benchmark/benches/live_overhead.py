@@ -1,12 +1,14 @@
 """What leaving early costs where nobody leaves, and what of the saved MACs the clock confirms. One thread, batch 1.
 
 `exitbench bench live_overhead models=dvt_fashion,minilm_exits samples=24 seconds=20`. never / plain: the live path
-with `policy=never` against a straight loop over the same stages and heads, without generator and rule. realized: at
-the model's default rule and threshold, speed-up of the samples timed over their MAC speed-up. CPU clock, interleaved.
+with `policy=never` against a straight loop over the same stages and heads, without generator and rule; asking / plain:
+with the model's default rule at a threshold that nothing reaches. realized: that rule at its own threshold, speed-up of
+the samples timed over their MAC speed-up. CPU clock, interleaved.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +20,7 @@ from benchmark.clock.timing import Limits, host_lock, measure
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
 from benchmark.policies.never import Never
+from benchmark.thresholds.decide import ThresholdPolicy
 from benchmark.types import Batch, Hardware, Latency
 
 DEFAULTS = {"models": "dvt_fashion,minilm_exits", "samples": 24, "seconds": 20}
@@ -39,20 +42,31 @@ def main(arguments: list[str]) -> int:
         full, plain = partial(run_full, one.model), partial(_plain, one.model)
         with applied(CPU), host_lock():
             never = clock(plain, partial(run_early, one.model, Never()))
+            asking = clock(plain, partial(run_early, one.model, _unreached(one.policy)))
             early = clock(full, partial(run_early, one.model, one.policy))
-        rows.append((name, never, early, one.mac_speedup))
-    print(f"{'model':16}{'never / plain':>14}{'interval':>18}{'MAC×':>7}{'time×':>7}{'realized':>10}{'interval':>16}")
-    for name, never, early, promise in rows:
-        extra = f"[{1 / never.speedup_hi - 1:+.1%}, {1 / never.speedup_lo - 1:+.1%}]"
+        rows.append((name, never, asking, early, one.mac_speedup))
+    print(
+        f"{'model':16}{'never / plain':>14}{'interval':>16}{'asking / plain':>16}{'interval':>16}"
+        f"{'MAC×':>7}{'time×':>7}{'realized':>10}{'interval':>14}"
+    )
+    for name, never, asking, early, promise in rows:
         confirmed = f"[{early.speedup_lo / promise:.2f}, {early.speedup_hi / promise:.2f}]"
         print(
-            f"{name:16}{1 / never.speedup - 1:>+14.1%}{extra:>18}{promise:>7.2f}{early.speedup:>7.2f}"
-            f"{early.speedup / promise:>10.2f}{confirmed:>16}"
+            f"{name:16}{1 / never.speedup - 1:>+14.1%}{_extra(never):>16}{1 / asking.speedup - 1:>+16.1%}"
+            f"{_extra(asking):>16}{promise:>7.2f}{early.speedup:>7.2f}{early.speedup / promise:>10.2f}{confirmed:>14}"
         )
-        for what, seen in (("never", never), ("early", early)):
+        for what, seen in (("never", never), ("asking", asking), ("early", early)):
             if seen.unreliable:
                 print(f"  {what}: {'; '.join(seen.unreliable)}")
     return 0
+
+
+def _unreached(policy: ThresholdPolicy) -> ThresholdPolicy:
+    return policy.at(math.inf if policy.rising else -math.inf)
+
+
+def _extra(seen: Latency) -> str:
+    return f"[{1 / seen.speedup_hi - 1:+.1%}, {1 / seen.speedup_lo - 1:+.1%}]"
 
 
 @torch.inference_mode()

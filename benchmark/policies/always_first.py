@@ -35,6 +35,10 @@ class AlwaysFirst(ThresholdPolicy):
         """Logits (b, C) -> infinity (b,), which reaches every threshold."""
         return torch.full((len(logits),), math.inf, device=logits.device), state
 
+    def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
+        """Yes, without looking."""
+        return True, state
+
     def ops(self, num_classes: int) -> int:
         """None: nothing is looked at."""
         return 0

@@ -35,6 +35,10 @@ class Never(ThresholdPolicy):
         """Logits (b, C) -> minus infinity (b,), which no threshold is reached by."""
         return torch.full((len(logits),), -math.inf, device=logits.device), state
 
+    def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
+        """No, without looking."""
+        return False, state
+
     def ops(self, num_classes: int) -> int:
         """None: nothing is looked at."""
         return 0

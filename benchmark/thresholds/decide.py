@@ -5,6 +5,7 @@ Below models and policies on purpose, so that searches can ask for the depth of 
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -55,6 +56,21 @@ class ThresholdPolicy(ABC):
         signal, state = self.signal(logits, state)
         return self.stops(signal), state
 
+    def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
+        """`step` for one sample, logits (1, C), compared in Python: at one image an operator costs as much as a layer.
+
+        Only where that compares what `stops` would: a comparison of tensors rounds the threshold to the signal's dtype.
+        """
+        own = type(self)
+        if own.step is not ThresholdPolicy.step or own.stops is not ThresholdPolicy.stops:
+            stop, state = self.step(logits, state)
+            return bool(stop.item()), state
+        signal, state = self.signal(logits, state)
+        if signal.dtype != torch.float32:
+            return bool(self.stops(signal).item()), state
+        value, threshold = signal.item(), _float32(self.threshold)
+        return value >= threshold if self.rising else value < threshold, state
+
     def ops(self, num_classes: int) -> int | None:
         """What one step computes for one sample beside the model, or None where the rule does not say.
 
@@ -67,6 +83,11 @@ class ThresholdPolicy(ABC):
     def at(self, threshold: float) -> Self:
         """The same rule with another threshold."""
         return replace(self, threshold=threshold)
+
+
+@functools.lru_cache(maxsize=1024)
+def _float32(threshold: float) -> float:
+    return torch.tensor(threshold, dtype=torch.float32).item()
 
 
 def handed(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:

@@ -98,6 +98,78 @@ def test_a_rule_that_mixes_up_samples_is_caught():
     assert differences(ForgetsWhoLeft(1), 7) > 0
 
 
+def disagreements(policy) -> int:
+    """At how many samples and exits one sample alone is told otherwise than by the step for several."""
+    return sum(_disagree(policy, LOGITS[row], EXTRA[row]) for row in range(len(LOGITS)))
+
+
+def _disagree(policy, logits, extra) -> int:
+    columns = extra if policy.reads == "extra" else logits
+    state = single = policy.start(1, "cpu")
+    differ = 0
+    for one in columns:
+        stop, state = policy.step(one[None], state)
+        alone, single = policy.step_one(one[None], single)
+        assert isinstance(alone, bool)
+        differ += alone != bool(stop)
+    return differ
+
+
+def reached(policy) -> list[float]:
+    """Thresholds that some samples' signals equal."""
+    seen = signals(policy, LOGITS, EXTRA)
+    return seen[seen.isfinite()][::9].tolist()
+
+
+def hairs_beside(threshold: float) -> list[float]:
+    """The threshold and its neighbours in double precision, which round to it in single."""
+    return [threshold, math.nextafter(threshold, math.inf), math.nextafter(threshold, -math.inf)]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if runs_live(name)])
+def test_one_sample_alone_is_told_the_same(name):
+    policy, choose = from_yaml(name)
+    for threshold in reached(policy) if choose else [policy.threshold]:
+        for beside in hairs_beside(threshold) if choose else [threshold]:
+            assert disagreements(policy.at(beside)) == 0, beside
+
+
+class Unrounded(Entropy):
+    """A broken double: compares with the threshold in double precision, as the step for several does not."""
+
+    def step_one(self, logits, state):
+        signal, state = self.signal(logits, state)
+        return signal.item() < self.threshold, state
+
+
+def test_a_threshold_compared_unrounded_is_caught():
+    rule = Unrounded(0.0)
+    told = [disagreements(rule.at(beside)) for at in reached(rule) for beside in hairs_beside(at)]
+    assert max(told) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_one_sample_alone_in_other_precision(dtype):
+    rule = Entropy(0.0)
+    for row in LOGITS.to(dtype):
+        signal = rule.signal(row[:1], rule.start(1, "cpu"))[0]
+        for beside in hairs_beside(signal.item()):
+            at = rule.at(beside)
+            state = at.start(1, "cpu")
+            assert at.step_one(row[:1], state)[0] == bool(at.step(row[:1], state)[0])
+
+
+class Stricter(Entropy):
+    """A user's rule that says itself which signals stop."""
+
+    def stops(self, signal):
+        return signal < self.threshold / 2
+
+
+def test_a_rule_that_says_itself_what_stops_is_asked():
+    assert all(disagreements(Stricter(at)) == 0 for at in some_thresholds(Entropy(0.0)))
+
+
 @pytest.mark.parametrize("name", TUNED)
 def test_thresholds_reach_from_no_early_exit_to_the_earliest(name):
     policy, _ = from_yaml(name)
