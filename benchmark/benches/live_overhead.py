@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from benchmark.bench_setup import family, options
-from benchmark.clock.timing import Limits, host_lock, measure
+from benchmark.clock.section import host_lock
+from benchmark.clock.timing import Limits, measure
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
 from benchmark.policies.never import Never

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from benchmark.bench_setup import family, options
-from benchmark.clock.timing import Limits, host_lock
+from benchmark.clock.section import host_lock
+from benchmark.clock.timing import Limits
 from benchmark.execute import run_full
 from benchmark.hardware import applied, fingerprint, noise
 from benchmark.peers import counters, engines, latency, written

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmark.bench_setup import Family, family, options
-from benchmark.clock.timing import host_lock
+from benchmark.clock.section import host_lock
 from benchmark.execute import run_early
 from benchmark.hardware import applied
 from benchmark.macs import cost, table

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.clock.timing import Limits, host_lock, measure
+from benchmark.clock.section import host_lock
+from benchmark.clock.timing import Limits, measure
 from benchmark.hardware import applied
 from benchmark.types import Hardware, Latency
 

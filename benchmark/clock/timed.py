@@ -12,7 +12,8 @@ import torch
 
 from benchmark import offline
 from benchmark.clock import meters
-from benchmark.clock.timing import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline, synchronise
+from benchmark.clock.section import synchronise
+from benchmark.clock.timing import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline
 from benchmark.hardware import applied
 from benchmark.placing import placed, plain
 from benchmark.types import Batch, ExitbenchError, Hardware, Latency, Policy, Sample

@@ -13,7 +13,8 @@ from tiny_exits import TinyExits
 
 from benchmark.clock import bootstrap, rounds
 from benchmark.clock.rounds import one_pass
-from benchmark.clock.timing import Limits, host_lock, measure, stopwatch
+from benchmark.clock.section import host_lock
+from benchmark.clock.timing import Limits, measure, stopwatch
 from benchmark.types import Batch, ExitbenchError, Hardware, Latency
 
 TWENTY = [1.0] * 20
