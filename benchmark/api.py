@@ -48,7 +48,10 @@ class Chosen:
     @property
     def model(self) -> Any:
         """The model, an `EarlyExitModel`, on the profile's device and ready to run."""
-        return self._parts.model.to(self.hardware.device).eval()
+        from benchmark.hardware import applied
+
+        with applied(self.hardware):
+            return self._parts.model.to(self.hardware.device).eval()
 
     @property
     def model_config(self) -> dict[str, Any]:

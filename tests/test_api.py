@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import small_models
 import torch
 from make_records import make_sweep
 from tiny_exits import TinyExits
 
 from benchmark import api
 from benchmark.cli import main
+from benchmark.clock import worker_entry
+from benchmark.clock.timed import Task
+from benchmark.clock.timing import Limits
+from benchmark.policies.never import Never
 from benchmark.records import record
 from benchmark.types import ExitbenchError
 
@@ -30,6 +35,29 @@ def recorded(*words, folder):
     assert main(["run", "--config-dir", CONF, *words, f"records={folder}"]) == 0
     (path,) = folder.glob("*.json")
     return record.read(path)
+
+
+@pytest.mark.parametrize("ask", ["run", "api", "worker"])
+def test_weights_are_loaded_on_the_profiles_threads(ask, tmp_path, monkeypatch):
+    """Else threads that the profile does not want spin, and their CPU time is paid by every combination of a sweep."""
+    seen, build = [], small_models.small_dvt
+    monkeypatch.setattr(
+        small_models, "small_dvt", lambda **words: seen.append(torch.get_num_threads()) or build(**words)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        words = ["model=small_dvt", "hardware=cpu_1t", "limit=4"]
+        if ask == "run":
+            recorded(*words, "timing.samples=0", folder=tmp_path / "records")
+        else:
+            chosen = api.load(*words, config_dir=CONF)
+            task = Task(Never(), chosen.clean_samples, chosen.hardware, Limits(min_passes=2, max_passes=2))
+            _ = worker_entry._timed(chosen.model_config, task) if ask == "worker" else chosen.model
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,13 @@ def _timed(config: dict[str, Any], task: Any) -> dict[str, Any]:
     from benchmark.clock import meters
     from benchmark.clock.timed import timed
     from benchmark.compose import build
+    from benchmark.hardware import applied
 
     base = meters.resident_bytes()
     torch.manual_seed(task.seed)  # as where the parent built the model: a model without weights is random
-    found = timed(build(config), task)
+    with applied(task.hardware):
+        model = build(config)
+    found = timed(model, task)
     facts = {"worker": True, "base_rss_bytes": base, "peak_rss_bytes": meters.peak_resident_bytes()}
     return asdict(replace(found, **facts))
 

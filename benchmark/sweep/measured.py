@@ -9,8 +9,12 @@ from benchmark.shared_work import Piece
 
 
 def measured(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece, ...]]:
-    """The record of `run.run`, and what it took from caches and made."""
+    """The record of `run.run`, and what it took from caches and made; all of it on the profile's threads.
+
+    Threads that a profile does not want would spin beside the work, weights loaded included, and cost as much CPU time.
+    """
     from benchmark.combination import Combination
+    from benchmark.hardware import applied
 
     chosen = Combination(cfg)
     hardware = chosen.hardware  # refuses what is not there before anything is loaded
@@ -19,9 +23,10 @@ def measured(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece, ...]
     from benchmark.run import run
 
     shared_work.told()
-    torch.manual_seed(cfg.seed)
-    rule, settings, limits = chosen.rule, chosen.settings, chosen.limits
-    dataset, model, workload = chosen.dataset, chosen.model, chosen.workload
-    alone = chosen.model_config if cfg.timing.worker else None
-    made = run(model, dataset, workload, rule, hardware, settings, limits, model_config=alone, **identity)
+    with applied(hardware):
+        torch.manual_seed(cfg.seed)
+        rule, settings, limits = chosen.rule, chosen.settings, chosen.limits
+        dataset, model, workload = chosen.dataset, chosen.model, chosen.workload
+        alone = chosen.model_config if cfg.timing.worker else None
+        made = run(model, dataset, workload, rule, hardware, settings, limits, model_config=alone, **identity)
     return made, tuple(shared_work.told())
