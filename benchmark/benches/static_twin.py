@@ -1,0 +1,82 @@
+"""What a cascade with early exit takes beside its static twin, the last grid alone: one interleaved run, one thread.
+
+`exitbench bench static_twin models=dvt_fashion,dvt_cifar10 samples=200 seconds=40`. Over the same test samples, on the
+CPU clock: time and MACs of the model named `<model>_static` over those of the cascade, once at the model's default rule
+and threshold, once at full depth, what its hardest sample costs. Above 1 the cascade is cheaper. The tables of
+`+experiment=dvt` hold accuracy, and latencies of two records; this is their ratio measured side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmark.bench_setup import Family, family, options
+from benchmark.clock.section import host_lock
+from benchmark.clock.timing import Limits, measure
+from benchmark.compose import build, compose
+from benchmark.execute import run_early, run_full
+from benchmark.hardware import applied
+from benchmark.macs import cost
+from benchmark.types import Batch, Hardware, Latency
+
+DEFAULTS = {"models": "dvt_fashion,dvt_cifar10", "samples": 200, "seconds": 40}
+CPU = Hardware("bench", "cpu", "float32", 1)
+
+
+class Row(NamedTuple):
+    """One comparison: MACs of the twin over the cascade's, and the same of time, measured."""
+
+    model: str
+    depth: str
+    macs: float
+    time: Latency
+
+
+def main(arguments: list[str]) -> int:
+    """Print two rows per model.
+
+    Raises:
+        ExitbenchError: an argument that is not one of DEFAULTS; a model, or its twin, that is not there.
+    """
+    asked = options("static_twin", DEFAULTS, arguments)
+    limits = Limits(time_limit_s=asked["seconds"], min_passes=3)
+    rows: list[Row] = []
+    for name in asked["models"].split(","):
+        with applied(CPU):
+            twin = build(compose("config", [f"model={name}_static"]).model).eval()
+            rows += _compared(name, family(name, asked["samples"]), twin, limits)
+    print(f"{'model':16}{'depth':>12}{'twin ms':>9}{'ours ms':>9}{'MACs':>7}{'time':>7}{'interval':>16}")
+    for name, depth, macs, seen in rows:
+        interval = f"[{seen.speedup_lo:.2f}, {seen.speedup_hi:.2f}]"
+        twin, ours = _mean(seen.full_cpu_ms), _mean(seen.early_cpu_ms)
+        print(f"{name:16}{depth:>12}{twin:9.2f}{ours:9.2f}{macs:7.2f}{seen.speedup:7.2f}{interval:>16}")
+        if seen.unreliable:
+            print(f"  {'; '.join(seen.unreliable)}")
+    return 0
+
+
+def _compared(name: str, one: Family, twin: Any, limits: Limits) -> list[Row]:
+    model, policy = one.model, one.policy
+    clock: Callable[..., Latency] = partial(measure, units=one.batches, limits=limits)
+    alone = cost(twin, [0]).by_length[0][-1]
+    full = cost(model, [0]).by_length[0][-1]
+    with host_lock():
+        early = clock(partial(run_full, twin), partial(run_early, model, policy), read=_read)
+        deep = clock(partial(run_full, twin), partial(_full_depth, model), read=_read)
+    return [Row(name, "early exit", alone / (full / one.mac_speedup), early), Row(name, "full", alone / full, deep)]
+
+
+def _full_depth(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
+    return run_full(model, batch), model.num_exits
+
+
+def _read(answer: tuple[torch.Tensor, Any]) -> tuple[int, int]:
+    return int(answer[0].argmax(-1)), int(answer[1])
+
+
+def _mean(observed: Any) -> float:
+    return sum(observed) / len(observed)
