@@ -14,7 +14,9 @@ from benchmark.run import take
 from benchmark.thresholds import operating_point
 from benchmark.thresholds.decide import ThresholdPolicy, trace_depths
 from benchmark.trace_cache import traced
-from benchmark.types import Batch, ExitbenchError, Sample
+from benchmark.types import Batch, ExitbenchError, Hardware, Sample
+
+CPU = Hardware("bench", "cpu", "float32", 1)  # what benches time on: one thread
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,17 +15,16 @@ from typing import Any
 
 import torch
 
-from benchmark.bench_setup import family, options
+from benchmark.bench_setup import CPU, family, options
 from benchmark.clock.section import host_lock
-from benchmark.clock.timing import Limits, measure
+from benchmark.clock.timing import Limits, measure, read_one
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
 from benchmark.policies.never import Never
 from benchmark.thresholds.decide import ThresholdPolicy
-from benchmark.types import Batch, Hardware, Latency
+from benchmark.types import Batch, Latency
 
 DEFAULTS = {"models": "dvt_fashion,minilm_exits", "samples": 24, "seconds": 20}
-CPU = Hardware("bench", "cpu", "float32", 1)
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +38,7 @@ def main(arguments: list[str]) -> int:
     rows = []
     for name in asked["models"].split(","):
         one = family(name, asked["samples"])
-        clock: Callable[..., Latency] = partial(measure, units=one.batches, read=_read, limits=limits)
+        clock: Callable[..., Latency] = partial(measure, units=one.batches, read=read_one, limits=limits)
         full, plain = partial(run_full, one.model), partial(_plain, one.model)
         with applied(CPU), host_lock():
             never = clock(plain, partial(run_early, one.model, Never()))
@@ -78,7 +77,3 @@ def _plain(model: Any, batch: Batch) -> torch.Tensor:
         logits, running = model.stage(running, depth)
     assert logits is not None
     return logits
-
-
-def _read(answer: tuple[torch.Tensor, torch.Tensor]) -> tuple[int, int]:
-    return int(answer[0].argmax(-1)), int(answer[1])

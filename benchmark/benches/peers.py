@@ -14,17 +14,15 @@ from typing import Any
 
 import torch
 
-from benchmark.bench_setup import family, options
+from benchmark.bench_setup import CPU, family, options
 from benchmark.clock.section import host_lock
 from benchmark.clock.timing import Limits
 from benchmark.execute import run_full
 from benchmark.hardware import applied, fingerprint, noise
 from benchmark.peers import counters, engines, latency, written
 from benchmark.records.record import utc_now
-from benchmark.types import Hardware
 
 DEFAULTS = {"passes": 15, "samples": 64, "batch": 32, "seconds": 20, "out": ""}
-CPU = Hardware("bench", "cpu", "float32", 1)
 
 
 def main(arguments: list[str]) -> int:

@@ -18,17 +18,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.bench_setup import Family, family, options
+from benchmark.bench_setup import CPU, Family, family, options
 from benchmark.clock.section import host_lock
 from benchmark.execute import run_early
 from benchmark.hardware import applied
 from benchmark.macs import cost, table
 from benchmark.products import Call, products_of, together
 from benchmark.progress import track
-from benchmark.types import Batch, Hardware
+from benchmark.types import Batch
 
 DEFAULTS = {"models": "dvt_fashion,dvt_cifar10,minilm_exits", "samples": 12, "rounds": 15, "seed": 0}
-CPU = Hardware("bench", "cpu", "float32", 1)
 
 
 class Shares(NamedTuple):

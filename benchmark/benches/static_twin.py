@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.bench_setup import Family, family, options
+from benchmark.bench_setup import CPU, Family, family, options
 from benchmark.clock.section import host_lock
-from benchmark.clock.timing import Limits, measure
+from benchmark.clock.timing import Limits, measure, read_one
 from benchmark.compose import build, compose
 from benchmark.execute import run_early, run_full
 from benchmark.hardware import applied
 from benchmark.macs import cost
-from benchmark.types import Batch, Hardware, Latency
+from benchmark.types import Batch, Latency
 
 DEFAULTS = {"models": "dvt_fashion,dvt_cifar10", "samples": 200, "seconds": 40}
-CPU = Hardware("bench", "cpu", "float32", 1)
 
 
 class Row(NamedTuple):
@@ -65,17 +64,13 @@ def _compared(name: str, one: Family, twin: Any, limits: Limits) -> list[Row]:
     alone = cost(twin, [0]).by_length[0][-1]
     full = cost(model, [0]).by_length[0][-1]
     with host_lock():
-        early = clock(partial(run_full, twin), partial(run_early, model, policy), read=_read)
-        deep = clock(partial(run_full, twin), partial(_full_depth, model), read=_read)
+        early = clock(partial(run_full, twin), partial(run_early, model, policy), read=read_one)
+        deep = clock(partial(run_full, twin), partial(_full_depth, model), read=read_one)
     return [Row(name, "early exit", alone / (full / one.mac_speedup), early), Row(name, "full", alone / full, deep)]
 
 
 def _full_depth(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
     return run_full(model, batch), model.num_exits
-
-
-def _read(answer: tuple[torch.Tensor, Any]) -> tuple[int, int]:
-    return int(answer[0].argmax(-1)), int(answer[1])
 
 
 def _mean(observed: Any) -> float:

@@ -66,13 +66,18 @@ def stopwatch(
             partial(run_full, model),
             partial(run_early, model, policy),
             batches,
-            read=lambda answer: (int(answer[0].argmax(-1)), int(answer[1])),
+            read=read_one,
             clock=clock,
             headline=headline,
             limits=limits,
             seed=seed,
         )
     return replace(found, noise=disturbed)
+
+
+def read_one(answer: tuple[Any, Any]) -> tuple[int, int]:
+    """What `run_early` says of one sample, logits (1, C) and depth (1,) -> prediction and exit depth."""
+    return int(answer[0].argmax(-1)), int(answer[1])
 
 
 def stopwatch_offline(
