@@ -38,6 +38,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     looks = _colours([row["workload"] for row in rows])
     rows = [row for row in rows if row["workload"] in looks]
     groups = style.groups(rows, "model", "dataset", "policy")
+    groups = {names: style.one_slice(group, "workload") for names, group in groups.items()}
     # Where there are too many, those with the most workloads to compare.
     ranked = sorted(groups.items(), key=lambda group: -_workloads(group[1]))
     shown = sorted(style.with_room("exit_histogram", ranked, MOST_PANELS))

@@ -27,6 +27,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         raise style.NothingToDraw("needs rows of models with several exits")
     rows.sort(key=lambda row: row["status"] != "ok")
     found = style.groups(rows, "workload", "model", "dataset")
+    found = {names: style.one_slice(group, "policy") for names, group in found.items()}
     ranked = sorted(found.items(), key=lambda item: (-_rules(item[1]), item[0][0] != "clean", item[0]))
     shown = style.with_room("exit_rules", ranked, MOST_PANELS)
     columns = 1 if len(shown) < 3 else 2

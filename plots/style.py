@@ -190,6 +190,18 @@ def rows_with(frame: pd.DataFrame, *needed: str) -> list[Row]:
     return rows
 
 
+def one_slice(rows: Sequence[Row], key: str) -> list[Row]:
+    """The rows of one number of samples: of that with most to compare under `key`, and of such of the largest.
+
+    What was measured on other samples differs by their draw, which is nothing that a figure should show side by side.
+    """
+    held: dict[float, set[Any]] = {}
+    for row in rows:
+        held.setdefault(row["n"] or 0, set()).add(row[key])
+    best = max(held, key=lambda n: (len(held[n]), n), default=0)
+    return [row for row in rows if (row["n"] or 0) == best]
+
+
 def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
     """Rows by the values of some columns, in the order of their first appearance."""
     found: dict[tuple[Any, ...], list[Row]] = {}

@@ -241,6 +241,28 @@ def test_histograms_keep_to_one_budget_and_name_it():
     assert "attacks: 3 words" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def of(samples, policy="confidence", workload="clean"):
+    """A record of so many samples: a thousandth of them is its curve's accuracy, a hundred of them leave last."""
+    one = make_record("minilm_exits", workload, policy=policy)
+    curve = [{**point, "accuracy": samples / 1000} for point in one.curve]
+    results = {**one.results, "exit_histogram": [samples - 100, 0, 0, 0, 0, 100]}
+    return replace(one, data={**one.data, "n": samples}, results=results, curve=curve)
+
+
+def test_rules_side_by_side_answered_the_same_samples():
+    records = [of(128), of(900), of(900, "entropy"), of(100, "patience")]
+    (axis,) = FIGURES["exit_rules"](leaderboard.frame(records)).axes
+    curves = [line for line in axis.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata()) > 1]
+    assert len(curves) == 2
+    assert {float(high) for line in curves for high in line.get_ydata()} == {0.9}
+
+
+def test_clean_bars_are_of_the_samples_attacked():
+    records = [of(900), of(200), of(200, workload="same")]
+    (axis,) = FIGURES["exit_histogram"](leaderboard.frame(records)).axes
+    assert [bar.get_height() for bar in axis.containers[0]] == pytest.approx([0.5, 0, 0, 0, 0, 0.5])
+
+
 def test_panels_without_room_are_named(capsys):
     FIGURES["exit_histogram"](leaderboard.frame(FRAMES["many"]()))
     assert "exit_histogram: no room for 10 panel(s): " in capsys.readouterr().err
