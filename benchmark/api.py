@@ -36,8 +36,8 @@ class Chosen:
     """
 
     def __init__(self, overrides: Sequence[str], config_dir: str = "") -> None:
-        from benchmark.combination import Combination
-        from benchmark.compose import compose
+        from benchmark.config.compose import compose
+        from benchmark.run.combination import Combination
 
         self.overrides, self._config_dir = tuple(overrides), config_dir
         self._parts = Combination(compose("config", self.overrides, config_dir), config_dir)
@@ -48,7 +48,7 @@ class Chosen:
     @property
     def model(self) -> Any:
         """The model, an `EarlyExitModel`, on the profile's device and ready to run."""
-        from benchmark.hardware import applied
+        from benchmark.hardware.profiles import applied
 
         with applied(self.hardware):
             return self._parts.model.to(self.hardware.device).eval()
@@ -71,14 +71,14 @@ class Chosen:
     @cached_property
     def clean_samples(self) -> Sequence[Sample]:
         """The test samples: `limit` of them, chosen by `seed`."""
-        from benchmark.run import take
+        from benchmark.run.pipeline import take
 
         return take(self.dataset.test, self._parts.settings.limit, self._parts.settings.seed)
 
     @cached_property
     def perturbed(self) -> Perturbed:
         """What the workload makes of `clean_samples`, with its facts; an attack is made once and then cached."""
-        from benchmark.hardware import applied
+        from benchmark.hardware.profiles import applied
 
         with applied(self.hardware):
             return self._parts.workload.apply(self.model, self.policy, self.clean_samples)
@@ -114,8 +114,8 @@ class Chosen:
         return self._settle(self)
 
     def _settle(self, other: Chosen) -> tuple[Any, Any]:
-        from benchmark.hardware import applied
-        from benchmark.thresholds import operating_point
+        from benchmark.hardware.profiles import applied
+        from benchmark.policies.calibration import operating_point
 
         settings = other._parts.settings
         with applied(self.hardware):
@@ -126,8 +126,8 @@ class Chosen:
     @cached_property
     def _calibration(self) -> tuple[Trace, Tensor]:
         """The calibration split's trace, cached on disk as `exitbench run` caches it, and its cumulative MACs."""
-        from benchmark.hardware import applied
-        from benchmark.trace_cache import traced
+        from benchmark.hardware.profiles import applied
+        from benchmark.run.trace_cache import traced
 
         with applied(self.hardware):
             seen = traced(self.model, self.dataset.calibration, self._parts.settings.batch_size,
@@ -155,9 +155,9 @@ def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool 
     Raises:
         ExitbenchError: exits that are not what the model says; no samples; a model without weights to cache by.
     """
-    from benchmark import trace as tracing
-    from benchmark.attack.forward import place_of
-    from benchmark.trace_cache import traced
+    from benchmark.attacks.forward import place_of
+    from benchmark.run import trace as tracing
+    from benchmark.run.trace_cache import traced
 
     if not len(samples):
         raise ExitbenchError("trace: expected at least one sample, got none")
@@ -173,14 +173,14 @@ def decide(policy: Policy, trace: Trace) -> Tensor:
     Raises:
         ExitbenchError: the rule reads what the trace does not hold.
     """
-    from benchmark.thresholds.decide import trace_depths
+    from benchmark.policies.base import trace_depths
 
     return trace_depths(policy, trace)
 
 
 def costs(model: Any, trace: Trace) -> Tensor:
     """Cumulative MACs (N, E) of every sample at every exit, counted at batch 1 and held against the closed form."""
-    from benchmark import macs
+    from benchmark.cost import macs
 
     return macs.table(macs.cost(model, trace.lengths.tolist()), trace.lengths)
 
@@ -190,7 +190,7 @@ def results(model: Any, trace: Trace, depths: Tensor, metric: str = "accuracy") 
 
     metric: the task's own beside accuracy, as `dataset.metric` names it.
     """
-    from benchmark.run import replayed
+    from benchmark.run.pipeline import replayed
 
     return replayed(trace, costs(model, trace), depths, metric)
 
@@ -216,10 +216,10 @@ def measure(
     Raises:
         ExitbenchError: a profile that this machine lacks; no samples, or fewer than a batch; a rule that needs labels.
     """
-    from benchmark.clock.timed import Task, timed
-    from benchmark.clock.timing import Limits
-    from benchmark.clock.worker import timed_alone
-    from benchmark.hardware import applied
+    from benchmark.hardware.profiles import applied
+    from benchmark.timing.stopwatch import Limits
+    from benchmark.timing.task import Task, timed
+    from benchmark.timing.worker import timed_alone
 
     if not len(samples):
         raise ExitbenchError("measure: expected at least one sample, got none")
@@ -233,7 +233,7 @@ def measure(
 
 
 def _profile(hardware: str | Hardware) -> Hardware:
-    from benchmark.compose import build, compose
+    from benchmark.config.compose import build, compose
 
     return hardware if isinstance(hardware, Hardware) else build(compose("config", [f"hardware={hardware}"]).hardware)
 

@@ -13,12 +13,12 @@ from make_records import make_sweep
 from tiny_exits import TinyExits
 
 from benchmark import api
-from benchmark.cli import main
-from benchmark.clock import worker_entry
-from benchmark.clock.timed import Task
-from benchmark.clock.timing import Limits
+from benchmark.cli.main import main
 from benchmark.policies.never import Never
 from benchmark.records import record
+from benchmark.timing import worker_entry
+from benchmark.timing.stopwatch import Limits
+from benchmark.timing.task import Task
 from benchmark.types import ExitbenchError
 
 CONF = str(Path(__file__).parent / "conf")

@@ -27,7 +27,7 @@ class Tally:
 
     def row(self, name: str, clean: list[float], num_exits: int) -> str:
         """One line of the table."""
-        from benchmark import metrics
+        from benchmark.records import metrics
 
         before, after = sum(clean) / len(clean), sum(self.depth) / len(self.depth)
         lost = metrics.gain_lost(num_exits / before, num_exits / after)
@@ -42,12 +42,12 @@ def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
     import torch
 
-    from benchmark import objectives
-    from benchmark.compose import build, compose
-    from benchmark.hardware import applied
-    from benchmark.progress import track
-    from benchmark.run import take
-    from benchmark.transfer import settled
+    from benchmark.attacks import objectives
+    from benchmark.config.compose import build, compose
+    from benchmark.hardware.profiles import applied
+    from benchmark.run.pipeline import take
+    from benchmark.run.transfer import settled
+    from benchmark.utils.progress import track
 
     chosen = [f"{group}={asked[group]}" for group in ("model", "dataset", "policy") if asked[group]]
     cfg = compose("config", ["hardware=cpu_1t", "workload=same", *chosen])

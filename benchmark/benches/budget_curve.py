@@ -17,12 +17,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from benchmark.progress import track
-from benchmark.thresholds import geometric, solver
-from benchmark.thresholds.certainty import confidence
-from benchmark.thresholds.evidence import Evidence, Outcomes, outcomes, read
-from benchmark.thresholds.families import sweep_costs
+from benchmark.policies.calibration import geometric_sweep, solver
+from benchmark.policies.calibration.budget_families import sweep_costs
+from benchmark.policies.calibration.certainty import confidence
+from benchmark.policies.calibration.evidence import Evidence, Outcomes, outcomes, read
 from benchmark.types import ExitbenchError
+from benchmark.utils.progress import track
 
 EXITS = 3
 GMACS = (0.468, 1.446, 3.455)  # DVT (T2T-ViT-12)
@@ -78,7 +78,7 @@ def synthetic(n: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _sweep(seen: Evidence) -> tuple[Tensor, Outcomes]:
-    thresholds = geometric.sweep(seen)
+    thresholds = geometric_sweep.sweep(seen)
     return thresholds, outcomes(seen, thresholds)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 
 from benchmark.policies.always_first import AlwaysFirst
+from benchmark.policies.base import ThresholdPolicy, trace_depths, trace_signals
+from benchmark.policies.calibration.operating_point import curve, thresholds
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
@@ -21,10 +23,8 @@ from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
-from benchmark.progress import track
-from benchmark.thresholds.decide import ThresholdPolicy, trace_depths, trace_signals
-from benchmark.thresholds.operating_point import curve, thresholds
 from benchmark.types import ExitbenchError, Trace
+from benchmark.utils.progress import track
 
 DEFAULTS = {"samples": 10_000, "exits": 12, "classes": 2, "thresholds": 1000, "rounds": 3}
 RULES: list[ThresholdPolicy] = [

@@ -24,11 +24,12 @@ def main(arguments: list[str]) -> int:
         count, seed, lams = int(asked["n"]), int(asked["seed"]), [float(lam) for lam in asked["lams"].split(",")]
     except ValueError as error:
         raise ExitbenchError(f"bench lam: expected numbers for n, seed and lams, got {error}") from error
-    from benchmark import metrics, objectives
-    from benchmark.compose import build, compose
-    from benchmark.hardware import applied
-    from benchmark.run import take
-    from benchmark.transfer import settled
+    from benchmark.attacks import objectives
+    from benchmark.config.compose import build, compose
+    from benchmark.hardware.profiles import applied
+    from benchmark.records import metrics
+    from benchmark.run.pipeline import take
+    from benchmark.run.transfer import settled
 
     chosen = [f"{group}={asked[group]}" for group in ("model", "policy", "workload") if asked[group]]
     cfg = compose("config", ["hardware=cpu_1t", *chosen])

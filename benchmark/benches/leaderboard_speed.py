@@ -17,16 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark.bench_setup import options
-from benchmark.house import house
+from benchmark.benches.support.setup import options
 from benchmark.records.record import record_id
-from benchmark.records.sealed import opened, sealed
+from benchmark.records.seal import opened, sealed
 from benchmark.types import ExitbenchError
+from benchmark.utils.project_root import project_root
 
 DEFAULTS = {"records": 10_000, "runs": 3, "seconds": 5.0, "folder": "results/demo/records"}
 # What the fresh process does: the command itself, then a word about what it loaded.
 COMMAND = """import sys
-from benchmark.cli import main
+from benchmark.cli.main import main
 code = main(sys.argv[1:])
 sys.exit(3 if "torch" in sys.modules else code)"""
 
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 def _found(folder: str) -> list[Path]:
     """The records to copy, of a folder here or in the clone."""
-    paths = sorted(Path(folder).glob("*.json")) or sorted((house() / folder).glob("*.json"))
+    paths = sorted(Path(folder).glob("*.json")) or sorted((project_root() / folder).glob("*.json"))
     if not paths:
         raise ExitbenchError(f"bench leaderboard_speed: expected records in folder={folder}, got none; run in a clone")
     return paths

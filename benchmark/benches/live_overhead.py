@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from benchmark.bench_setup import CPU, family, options
-from benchmark.clock.section import host_lock
-from benchmark.clock.timing import Limits, measure, read_one
-from benchmark.execute import run_early, run_full
-from benchmark.hardware import applied
+from benchmark.benches.support.setup import CPU, family, options
+from benchmark.engine.execute import run_early, run_full
+from benchmark.hardware.profiles import applied
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.never import Never
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.timing.stopwatch import Limits, measure, read_one
+from benchmark.timing.timed_section import host_lock
 from benchmark.types import Batch, Latency
 
 DEFAULTS = {"models": "dvt_fashion,minilm_exits", "samples": 24, "seconds": 20}

@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 
-from benchmark.bench_setup import CPU, family, options
-from benchmark.clock.section import host_lock
-from benchmark.clock.timing import Limits
-from benchmark.execute import run_full
-from benchmark.hardware import applied, fingerprint, noise
-from benchmark.peers import counters, engines, latency, written
+from benchmark.benches.support import peer_counters, peer_engines, peer_latency, peer_report
+from benchmark.benches.support.setup import CPU, family, options
+from benchmark.engine.execute import run_full
+from benchmark.hardware.machine import fingerprint, noise
+from benchmark.hardware.profiles import applied
 from benchmark.records.record import utc_now
+from benchmark.timing.stopwatch import Limits
+from benchmark.timing.timed_section import host_lock
 
 DEFAULTS = {"passes": 15, "samples": 64, "batch": 32, "seconds": 20, "out": ""}
 
@@ -40,17 +41,17 @@ def main(arguments: list[str]) -> int:
     disturbed = noise()
     with applied(CPU), host_lock():
         rows = [
-            *latency.compared(
+            *peer_latency.compared(
                 "minilm_exits, full depth", lambda: run_full(text.model, text.batches[0]), asked["passes"]
             ),
-            *latency.compared("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), asked["passes"]),
-            *counters.compared(f"minilm_exits, {ids.shape[1]} tokens", tokens, ids),
-            *counters.compared("vit_tiny_patch16, 32 px", vit, pixels),
+            *peer_latency.compared("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), asked["passes"]),
+            *peer_counters.compared(f"minilm_exits, {ids.shape[1]} tokens", tokens, ids),
+            *peer_counters.compared("vit_tiny_patch16, 32 px", vit, pixels),
         ]
         for name, one in families.items():
             case = f"{name}, batches of {asked['batch']}"
-            rows += engines.compared(case, one.model, one.policy, one.samples, CPU, asked["batch"], limits)
-    print(written.text(rows))
+            rows += peer_engines.compared(case, one.model, one.policy, one.samples, CPU, asked["batch"], limits)
+    print(peer_report.text(rows))
     if asked["out"]:
         facts, words = fingerprint(), " ".join(f"{key}={value}" for key, value in asked.items())
         about = (
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
             f"core(s), torch {facts['torch']}, one thread, load {disturbed['load_1m']}, {disturbed['busy']:.0%} of all "
             "cores busy before. Made by the command; not edited."
         )
-        print("\n".join(f"wrote {path}" for path in written.write(rows, about, Path(asked["out"]))))
+        print("\n".join(f"wrote {path}" for path in peer_report.write(rows, about, Path(asked["out"]))))
     return 0
 
 

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.bench_setup import CPU, Family, family, options
-from benchmark.clock.section import host_lock
-from benchmark.execute import run_early
-from benchmark.hardware import applied
-from benchmark.macs import cost, table
-from benchmark.products import Call, products_of, together
-from benchmark.progress import track
+from benchmark.benches.support.setup import CPU, Family, family, options
+from benchmark.cost.macs import cost, table
+from benchmark.cost.matrix_products import Call, products_of, together
+from benchmark.engine.execute import run_early
+from benchmark.hardware.profiles import applied
+from benchmark.timing.timed_section import host_lock
 from benchmark.types import Batch
+from benchmark.utils.progress import track
 
 DEFAULTS = {"models": "dvt_fashion,dvt_cifar10,minilm_exits", "samples": 12, "rounds": 15, "seed": 0}
 

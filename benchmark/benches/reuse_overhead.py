@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     """Measure and print one table per model and batch size."""
     import torch
 
-    from benchmark.backbones.released_dvt import architecture
+    from benchmark.models.pretrained.released_dvt import architecture
 
     chosen = _numbers(arguments)
     threads = torch.get_num_threads()
@@ -65,9 +65,9 @@ def _numbers(arguments: list[str]) -> dict[str, int]:
 def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: int, products: bool) -> None:
     import torch
 
-    from benchmark.layers.native import library, operators_alone
+    from benchmark.cost.matrix_products import products_of, together
     from benchmark.models.dvt import DVT
-    from benchmark.products import products_of, together
+    from benchmark.models.layers.native_library import library, operators_alone
     from benchmark.types import Batch
 
     models = {}
@@ -105,7 +105,7 @@ def _ratio(times: dict[str, list[float]], name: str) -> float:
 
 
 def _interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    from benchmark.progress import track
+    from benchmark.utils.progress import track
 
     for run in runs.values():
         run()
@@ -134,7 +134,7 @@ def usual_exits(model: Any, batch: Any) -> list[Any]:
 def _usual_transformer(transformer: Any, pixels: Any, before: Any, hand_out: bool) -> tuple[Any, Any]:
     import torch
 
-    from benchmark.layers.reuse import Reused
+    from benchmark.models.layers.reuse import Reused
 
     x = transformer.tokens(pixels)
     x = torch.cat([transformer.cls_token.expand(len(x), -1, -1), x], 1) + transformer.pos_embed

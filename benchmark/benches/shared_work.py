@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmark.bench_setup import options
-from benchmark.cache import cache_dir
-from benchmark.progress import track
+from benchmark.benches.support.setup import options
 from benchmark.types import ExitbenchError
+from benchmark.utils.cache import cache_dir
+from benchmark.utils.progress import track
 
 DEFAULTS = {"model": "minilm_exits", "workload": "same", "limit": 100, "ratio": 1.3, "sweeps": "rules,profiles"}
 # Eight combinations each: rules that every model takes, and ways to time on a processor of any number of cores.
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
 
 def _own_rule(model: str) -> str:
     """The exit rule that comes with a model."""
-    from benchmark.compose import compose
+    from benchmark.config.compose import compose
 
     return str(compose("config", [f"model={model}"], hydra_too=True).hydra.runtime.choices["policy"])
 

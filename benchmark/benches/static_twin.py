@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.bench_setup import CPU, Family, family, options
-from benchmark.clock.section import host_lock
-from benchmark.clock.timing import Limits, measure, read_one
-from benchmark.compose import build, compose
-from benchmark.execute import run_early, run_full
-from benchmark.hardware import applied
-from benchmark.macs import cost
+from benchmark.benches.support.setup import CPU, Family, family, options
+from benchmark.config.compose import build, compose
+from benchmark.cost.macs import cost
+from benchmark.engine.execute import run_early, run_full
+from benchmark.hardware.profiles import applied
+from benchmark.timing.stopwatch import Limits, measure, read_one
+from benchmark.timing.timed_section import host_lock
 from benchmark.types import Batch, Latency
 
 DEFAULTS = {"models": "dvt_fashion,dvt_cifar10", "samples": 200, "seconds": 40}

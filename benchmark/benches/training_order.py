@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
     import torch
 
-    from benchmark.compose import build, compose
+    from benchmark.config.compose import build, compose
 
     torch.set_num_threads(1)
     words = [f"{key}={asked[key]}" for key in ("model", "dataset", "recipe")]
@@ -82,8 +82,8 @@ def _orders(model: Any, split: Any, batch_size: int, seed: int) -> dict[str, tup
 def _measure(model: Any, split: Any, recipe: Any, orders: dict[str, Any], steps: int) -> dict[str, float]:
     import torch
 
-    from benchmark.progress import track
     from benchmark.training.trainer import TaughtExits
+    from benchmark.utils.progress import track
 
     taught = TaughtExits(model, recipe).train()
     trained = [value for value in model.parameters() if value.requires_grad]

@@ -9,12 +9,12 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from benchmark.cache import entry
-from benchmark.sources import hub as hub_client
-from benchmark.sources.assets import decoded_entry, fetch
-from benchmark.sources.decoding import Split, decode_split, decode_table
-from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
+from benchmark.data.sources import hub as hub_client
+from benchmark.data.sources.assets import decoded_entry, fetch
+from benchmark.data.sources.decoding import Split, decode_split, decode_table
+from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
+from benchmark.utils.cache import entry
 
 
 class Images(Sequence[ImageSample]):

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.sources.pictures import Pictures, pictures
-from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
+from benchmark.data.sources.encoded_images import Pictures, pictures
+from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
 
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.metrics import METRICS
-from benchmark.sources import hub as hub_client
-from benchmark.sources.assets import fetch
-from benchmark.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
+from benchmark.data.sources import hub as hub_client
+from benchmark.data.sources.assets import fetch
+from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
+from benchmark.records.metrics import METRICS
 from benchmark.types import Dataset, ExitbenchError, TextSample
 
 

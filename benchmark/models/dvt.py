@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.backbones.released_dvt import architecture, read_released, renamed
-from benchmark.backbones.weights_io import check_state, load_weights, weights_path
-from benchmark.files import sha256_file
-from benchmark.layers.reuse import Reused
-from benchmark.layers.tokens import TOKENIZERS, sinusoids
-from benchmark.layers.transformer import Transformer, TransformerSpec
-from benchmark.stages import staged_exits
+from benchmark.models.layers.reuse import Reused
+from benchmark.models.layers.staged import staged_exits
+from benchmark.models.layers.tokens import TOKENIZERS, sinusoids
+from benchmark.models.layers.transformer import Transformer, TransformerSpec
+from benchmark.models.pretrained.released_dvt import architecture, read_released, renamed
+from benchmark.models.pretrained.weights import check_state, load_weights, weights_path
 from benchmark.types import Batch, ExitbenchError, ImageSample
+from benchmark.utils.files import sha256_file
 
 Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the hand-over of the transformer before
 

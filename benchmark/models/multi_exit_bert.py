@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.backbones import text_backbone
-from benchmark.backbones.checkpoints import checkpoint_file
-from benchmark.backbones.released_bert import layout, renamed
-from benchmark.backbones.text_backbone import check_tokenizer
-from benchmark.backbones.weights_io import check_state, read_tensors
-from benchmark.files import sha256_file
-from benchmark.layers.encoders import encoder_of
-from benchmark.layers.exit_head import make_heads, start_poolers
-from benchmark.layers.low_rank import add_low_rank
-from benchmark.stages import Running, join_padded, staged_exits
+from benchmark.models.layers.encoders import encoder_of
+from benchmark.models.layers.exit_head import make_heads, start_poolers
+from benchmark.models.layers.low_rank import add_low_rank
+from benchmark.models.layers.staged import Running, join_padded, staged_exits
+from benchmark.models.pretrained import text_backbone
+from benchmark.models.pretrained.checkpoints import checkpoint_file
+from benchmark.models.pretrained.released_bert import layout, renamed
+from benchmark.models.pretrained.text_backbone import check_tokenizer
+from benchmark.models.pretrained.weights import check_state, read_tensors
 from benchmark.types import Batch, ExitbenchError, TextSample
+from benchmark.utils.files import sha256_file
 
 
 class MultiExitBert(nn.Module):

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.backbones import timm_backbone
-from benchmark.backbones.weights_io import check_state, read_weights, weights_path
-from benchmark.files import sha256_file
-from benchmark.layers.image_exit import ImageExit
-from benchmark.stages import staged_exits
+from benchmark.models.layers.image_exit import ImageExit
+from benchmark.models.layers.staged import staged_exits
+from benchmark.models.pretrained import timm_backbone
+from benchmark.models.pretrained.weights import check_state, read_weights, weights_path
 from benchmark.types import Batch, ExitbenchError, ImageSample
+from benchmark.utils.files import sha256_file
 
 FITS = ("pad", "resize")
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.types import ExitbenchError
 
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark import checks
-from benchmark.thresholds.certainty import SIGNALS
-from benchmark.thresholds.evidence import Evidence, outcomes
-from benchmark.thresholds.families import by_measure, sweep_costs
-from benchmark.thresholds.per_exit import PerExit, budget_given
-from benchmark.thresholds.solver import ESTIMATES, solve
+from benchmark.policies.calibration.budget_families import by_measure, sweep_costs
+from benchmark.policies.calibration.certainty import SIGNALS
+from benchmark.policies.calibration.evidence import Evidence, outcomes
+from benchmark.policies.calibration.per_exit import PerExit, budget_given
+from benchmark.policies.calibration.solver import ESTIMATES, solve
 from benchmark.types import Trace
+from benchmark.utils import checks
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.thresholds.certainty import confidence
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.policies.base import ThresholdPolicy
+from benchmark.policies.calibration.certainty import confidence
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.thresholds.certainty import entropy
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.policies.base import ThresholdPolicy
+from benchmark.policies.calibration.certainty import entropy
 
 
 @dataclass(frozen=True)

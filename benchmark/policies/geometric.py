@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark import checks
-from benchmark.thresholds import geometric
-from benchmark.thresholds.certainty import SIGNALS
-from benchmark.thresholds.evidence import Evidence
-from benchmark.thresholds.families import by_measure
-from benchmark.thresholds.per_exit import PerExit, point_given
+from benchmark.policies.calibration import geometric_sweep
+from benchmark.policies.calibration.budget_families import by_measure
+from benchmark.policies.calibration.certainty import SIGNALS
+from benchmark.policies.calibration.evidence import Evidence
+from benchmark.policies.calibration.per_exit import PerExit, point_given
 from benchmark.types import Trace
+from benchmark.utils import checks
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Geometric(PerExit):
 
     def fit(self, trace: Trace, macs: Tensor) -> Self:
         """The rule with the thresholds that the protocol finds."""
-        q = torch.tensor([self.q or self.point / geometric.STEP], dtype=torch.float64)
-        return self.with_thresholds(geometric.sweep(self.evidence(trace, macs), q)[0])
+        q = torch.tensor([self.q or self.point / geometric_sweep.STEP], dtype=torch.float64)
+        return self.with_thresholds(geometric_sweep.sweep(self.evidence(trace, macs), q)[0])
 
     def evidence(self, trace: Trace, macs: Tensor) -> Evidence:
         """By confidence."""
@@ -53,8 +53,8 @@ class Geometric(PerExit):
 
     def family(self, trace: Trace, macs: Tensor) -> Tensor:
         """The thresholds (59, E − 1) of the whole sweep."""
-        return geometric.sweep(self.evidence(trace, macs))
+        return geometric_sweep.sweep(self.evidence(trace, macs))
 
     def facts(self, trace: Trace, macs: Tensor) -> dict[str, Any]:
         """The ratio of the shares."""
-        return {"q": self.q or self.point / geometric.STEP}
+        return {"q": self.q or self.point / geometric_sweep.STEP}

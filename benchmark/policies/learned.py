@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.policies.base import ThresholdPolicy
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark.thresholds import geometric
-from benchmark.thresholds.certainty import SIGNALS
-from benchmark.thresholds.evidence import Evidence, outcomes
-from benchmark.thresholds.families import by_measure
-from benchmark.thresholds.per_exit import PerExit, point_given
+from benchmark.policies.calibration import geometric_sweep
+from benchmark.policies.calibration.budget_families import by_measure
+from benchmark.policies.calibration.certainty import SIGNALS
+from benchmark.policies.calibration.evidence import Evidence, outcomes
+from benchmark.policies.calibration.per_exit import PerExit, point_given
 from benchmark.types import ExitbenchError, Trace
 
 NOBODY = 1e7  # the released tables say "none leaves here" by thresholds of 1e8
@@ -49,9 +49,10 @@ class Official(PerExit):
                 f"got {type(model).__name__} without; set model.checkpoint to their file, or choose policy=geometric"
             )
         table = torch.as_tensor(carried["dynamic_threshold"], dtype=torch.float32)
-        if table.shape != (len(geometric.POINTS), model.num_exits):
+        if table.shape != (len(geometric_sweep.POINTS), model.num_exits):
             raise ExitbenchError(
-                f"policy official: expected dynamic_threshold of shape ({len(geometric.POINTS)}, {model.num_exits}), "
+                f"policy official: expected dynamic_threshold of shape "
+                f"({len(geometric_sweep.POINTS)}, {model.num_exits}), "
                 f"got {tuple(table.shape)}"
             )
         early = table[:, :-1].masked_fill(table[:, :-1] > NOBODY, torch.inf)

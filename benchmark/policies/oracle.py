@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmark.thresholds.decide import ThresholdPolicy
+from benchmark.policies.base import ThresholdPolicy
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark import checks
-from benchmark.thresholds.evidence import Evidence
-from benchmark.thresholds.families import at_random, by_draw, by_measure, draws, sweep_costs
-from benchmark.thresholds.per_exit import PerExit, budget_given
-from benchmark.thresholds.solver import ESTIMATES
+from benchmark.policies.calibration.budget_families import at_random, by_draw, by_measure, draws, sweep_costs
+from benchmark.policies.calibration.evidence import Evidence
+from benchmark.policies.calibration.per_exit import PerExit, budget_given
+from benchmark.policies.calibration.solver import ESTIMATES
 from benchmark.types import Trace
+from benchmark.utils import checks
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from benchmark import metrics
+from benchmark.records import metrics
 from benchmark.records.schema import Record
 
 # name -> kind of column, in the order of the CSV. "lists" are counts, "object" columns are not in the CSV.

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from benchmark.records.readers import in_processes
-from benchmark.records.sealed import Opened, read_opened
+from benchmark.records.parallel_reading import in_processes
+from benchmark.records.seal import Opened, read_opened
 from benchmark.types import ExitbenchError
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.files import whole_file
 from benchmark.records import rendering
-from benchmark.records import where as filters
+from benchmark.records import row_filter as filters
 from benchmark.records.columns import COLUMNS, CSV_COLUMNS
 from benchmark.records.csv_files import read_csv, to_csv
 from benchmark.records.frame import frame
 from benchmark.records.validation import validate, validate_folders
 from benchmark.types import ExitbenchError
+from benchmark.utils.files import whole_file
 
 __all__ = [
     "COLUMNS",

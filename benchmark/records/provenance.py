@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from benchmark import __version__
-from benchmark.house import house
+from benchmark.utils.project_root import project_root
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "hydra-core", "numpy")
 
@@ -31,11 +31,11 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def _git(*words: str) -> str | None:
-    if not (house() / ".git").exists():
+    if not (project_root() / ".git").exists():
         return None
     try:
         answer = subprocess.run(
-            ["git", "-C", str(house()), *words], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(project_root()), *words], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

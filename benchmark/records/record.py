@@ -19,11 +19,11 @@ from typing import Any
 
 import orjson
 
-from benchmark.files import whole_file
 from benchmark.records.gather import gathered
 from benchmark.records.schema import SCHEMA_VERSION, Record, Section
-from benchmark.records.sealed import BEYOND_COLUMNS, RAW, Opened, read_opened, sealed
+from benchmark.records.seal import BEYOND_COLUMNS, RAW, Opened, read_opened, sealed
 from benchmark.types import ExitbenchError
+from benchmark.utils.files import whole_file
 
 __all__ = ["SCHEMA_VERSION", "Record", "exists", "find", "made", "read", "read_all", "record_id", "utc_now", "write"]
 

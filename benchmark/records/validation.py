@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from benchmark.records.columns import CSV_COLUMNS
-from benchmark.records.contradictions import contradictions
+from benchmark.records.consistency import contradictions
 from benchmark.records.csv_files import cells, to_csv
 from benchmark.records.frame import frame
 from benchmark.records.gather import gathered
 from benchmark.records.record import Record, made
-from benchmark.records.sealed import Opened
+from benchmark.records.seal import Opened
 from benchmark.types import ExitbenchError
 
 Keep = Callable[[pd.DataFrame], pd.DataFrame]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from benchmark.files import clear_leftovers
 from benchmark.types import Unwritable
+from benchmark.utils.files import clear_leftovers
 
 FOLDER = ".claims"  # in the folder of records
 

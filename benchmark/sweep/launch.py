@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.compose import keep_our_launchers
+from benchmark.config.compose import keep_our_launchers
 from benchmark.sweep.outcome import Outcome
 from benchmark.types import ExitbenchError
 
@@ -101,7 +101,7 @@ class Launch:
 
     def _bounds(self, overrides: Sequence[str]) -> list[str]:
         """submitit starts all local jobs of a batch at once: no more of them than the cores can soon take."""
-        from benchmark.hardware import usable_cores
+        from benchmark.hardware.machine import usable_cores
 
         launcher = self.launcher(overrides)
         if not launcher.target.endswith(".LocalLauncher") or launcher.batch is not None:

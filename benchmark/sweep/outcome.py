@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import shared_work
-from benchmark.shared_work import Piece
+from benchmark.utils import cache_usage
+from benchmark.utils.cache_usage import Piece
 
 # known: a record was there; passed: its choices do not go together; busy: another process is at it; lost: no answer.
 STATUSES = ("ok", "unreliable", "failed", "known", "passed", "busy", "lost")
@@ -41,7 +41,7 @@ def told(outcomes: Sequence[Outcome]) -> str:
         "lost": "lost",
     }
     said = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])
-    work = shared_work.totals(piece for one in outcomes for piece in one.pieces)
+    work = cache_usage.totals(piece for one in outcomes for piece in one.pieces)
     return "; ".join(filter(None, [f"{len(outcomes)} combinations: {said}", work]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.files import whole_file
+from benchmark.utils.files import whole_file
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate")
 

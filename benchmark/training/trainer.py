@@ -15,14 +15,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from benchmark.files import whole_file
-from benchmark.progress import track
 from benchmark.training.augment import flip_and_shift
+from benchmark.training.gradient_projection import meeting, projected
 from benchmark.training.length_groups import LengthGroups
 from benchmark.training.losses import certainty_loss, taught
-from benchmark.training.reach import meeting, projected
 from benchmark.training.recipe import Recipe
 from benchmark.types import Batch, Sample
+from benchmark.utils.files import whole_file
+from benchmark.utils.progress import track
 
 SAVE_EVERY = 500  # steps, or an epoch where that is shorter
 SECONDS = "seconds.json"  # in each checkpoint: how long training has taken up to it, over all its parts

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmark.benches import shared_work
-from benchmark.choices.sweeps import axes, points
+from benchmark.config.sweep_points import axes, points
 from benchmark.types import ExitbenchError
 
 BURN = "import time; end = time.process_time() + {}\nwhile time.process_time() < end: pass"

@@ -4,11 +4,11 @@ import pytest
 import torch
 from small_models import image_samples, small_dvt
 
-from benchmark.bench_setup import Family
 from benchmark.benches import static_twin
-from benchmark.clock.timing import Limits
+from benchmark.benches.support.setup import Family
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.never import Never
+from benchmark.timing.stopwatch import Limits
 from benchmark.types import ExitbenchError
 
 LIMITS = Limits(time_limit_s=0.5, min_passes=2, max_passes=2)

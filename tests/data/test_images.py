@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from benchmark.data import images
-from benchmark.sources import assets
-from benchmark.sources.assets import Asset
+from benchmark.data.sources import assets
+from benchmark.data.sources.assets import Asset
 from benchmark.types import ExitbenchError
 
 GENERATOR = np.random.default_rng(0)

@@ -11,8 +11,8 @@ from PIL import Image
 from torchvision import transforms
 
 from benchmark.data import photos
-from benchmark.run import take
-from benchmark.trace import trace
+from benchmark.run.pipeline import take
+from benchmark.run.trace import trace
 from benchmark.types import ExitbenchError
 
 SIZES = [(40, 60), (60, 40), (33, 33), (100, 35)]  # (width, height)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from attack_doubles import reader
 
-from benchmark.compose import build, compose
+from benchmark.config.compose import build, compose
 from benchmark.data import texts
-from benchmark.sources import assets
-from benchmark.sources.assets import Asset
-from benchmark.trace import full_depth
+from benchmark.data.sources import assets
+from benchmark.data.sources.assets import Asset
+from benchmark.run.trace import full_depth
 from benchmark.types import Dataset, ExitbenchError
 
 NAMES = ["negative", "positive"]

@@ -8,7 +8,7 @@ import pytest
 from make_records import make_sweep
 from page_commands import ROOT, collect, faults, shrunk
 
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.records import record
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

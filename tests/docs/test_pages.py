@@ -5,9 +5,9 @@ import re
 import pytest
 from page_commands import ROOT
 
-from benchmark.cache import MANIFEST, cache_dir
+from benchmark.data.sources.assets import ASSETS, asset_entry
 from benchmark.records.columns import CSV_COLUMNS
-from benchmark.sources.assets import ASSETS, asset_entry
+from benchmark.utils.cache import MANIFEST, cache_dir
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import macs
-from benchmark.backbones.released_dvt import ARCHITECTURES, architecture, renamed
+from benchmark.cost import macs
 from benchmark.models.dvt import DVT, from_official
+from benchmark.models.pretrained.released_dvt import ARCHITECTURES, architecture, renamed
 from benchmark.types import Batch, ExitbenchError
 
 OWN = json.loads((Path(__file__).parent / "dvt_t2t_vit_12.json").read_text())

@@ -9,11 +9,11 @@ import pytest
 import torch
 from test_dvt_official import OWN, synthetic
 
-from benchmark.backbones.released_dvt import ARCHITECTURES, architecture, read_released, renamed
-from benchmark.compose import build, compose
-from benchmark.files import sha256_file
+from benchmark.config.compose import build, compose
 from benchmark.models import dvt
+from benchmark.models.pretrained.released_dvt import ARCHITECTURES, architecture, read_released, renamed
 from benchmark.types import Batch, ExitbenchError
+from benchmark.utils.files import sha256_file
 
 FACTS = {
     "flops": [0.468, 1.446, 3.455],

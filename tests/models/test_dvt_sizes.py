@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from benchmark import macs
-from benchmark.compose import build, compose
-from benchmark.trace import full_depth
+from benchmark.config.compose import build, compose
+from benchmark.cost import macs
+from benchmark.run.trace import full_depth
 from benchmark.types import ExitbenchError, ImageSample
 
 MODELS = ["dvt_deit_small", "dvt_t2t_vit_12", "dvt_t2t_vit_14"]

@@ -4,12 +4,12 @@ import pytest
 import torch
 from small_models import FAMILIES, small_dvt
 
-from benchmark import macs
+from benchmark.cost import macs
+from benchmark.policies.base import live, replay
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
-from benchmark.thresholds.decide import live, replay
-from benchmark.trace import full_depth, trace
+from benchmark.run.trace import full_depth, trace
 from benchmark.types import ExitbenchError
 
 both = pytest.mark.parametrize("family", FAMILIES)

@@ -13,10 +13,10 @@ from released_checkpoints import CLASSES, LAYOUTS, by_hand, folder_of, release
 from small_encoders import CONFIGS, backbone, tokenizer
 from torch import Tensor
 
-from benchmark.backbones.released_bert import layout
-from benchmark.backbones.weights_io import save_weights
 from benchmark.models.multi_exit_bert import build
-from benchmark.trace import full_depth
+from benchmark.models.pretrained.released_bert import layout
+from benchmark.models.pretrained.weights import save_weights
+from benchmark.run.trace import full_depth
 from benchmark.types import ExitbenchError
 
 

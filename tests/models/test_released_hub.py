@@ -64,7 +64,7 @@ def test_the_command_runs_a_hub_id_to_a_record(hub, tmp_path):
     words = [sys.executable, "-m", "benchmark.cli", "run", "--config-dir", REPO / "tests" / "conf",
              "model=deebert_base", "model.checkpoint=authors/deebert", "model.max_length=32", "dataset=sentences",
              "timing.samples=0", "records=records"]  # fmt: skip
-    environment = {**hub, "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests")])}
+    environment = {**hub, "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests" / "support")])}
     answer = subprocess.run(words, env=environment, cwd=tmp_path, text=True, capture_output=True, timeout=300)
     assert answer.returncode == 0, answer.stderr[-2000:]
     (file,) = (tmp_path / "records").glob("*.json")

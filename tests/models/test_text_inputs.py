@@ -9,11 +9,11 @@ import torch
 from attack_doubles import TEXTS
 from small_encoders import backbone, encoder, pairs, tokenizer
 
-from benchmark import macs
-from benchmark.identity import content_hash, model_facts
+from benchmark.cost import macs
 from benchmark.models.multi_exit_bert import MultiExitBert
-from benchmark.trace import full_depth, order_by_size, trace
+from benchmark.run.trace import full_depth, order_by_size, trace
 from benchmark.types import ExitbenchError, TextSample
+from benchmark.utils.identity import content_hash, model_facts
 
 
 def mixed(count: int = 30) -> list[TextSample]:

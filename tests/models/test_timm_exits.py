@@ -6,12 +6,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from benchmark import macs
-from benchmark.backbones.weights_io import save_weights
-from benchmark.files import sha256_file
+from benchmark.cost import macs
+from benchmark.models.pretrained.weights import save_weights
 from benchmark.models.timm_exits import build
-from benchmark.trace import full_depth
+from benchmark.run.trace import full_depth
 from benchmark.types import Batch, ExitbenchError, ImageSample, StagedModel
+from benchmark.utils.files import sha256_file
 
 TINY = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "in_chans": 1}
 VARIANTS = {
@@ -213,8 +213,8 @@ def test_images_that_do_not_fit_are_refused():
 
 @pytest.mark.filterwarnings("ignore")  # the trainer's own
 def test_it_learns_by_the_same_recipe(tmp_path):
-    from benchmark.train import Recipe, train
     from benchmark.training import losses
+    from benchmark.training.train import Recipe, train
 
     model, dataset = build("vit_tiny_patch16_224", 4, [1, 2], mean=[0.5], std=[0.25], fit="pad", pooling="mean",
                            backbone_args={**TINY, "depth": 2}), small_data.images()  # fmt: skip

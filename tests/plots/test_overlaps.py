@@ -6,8 +6,8 @@ import pytest
 from make_records import make_record, make_sweep
 from matplotlib.figure import Figure
 
-from benchmark.house import house
 from benchmark.records import leaderboard, record
+from benchmark.utils.project_root import project_root
 from plots import style
 from plots.all import FIGURES
 
@@ -34,7 +34,7 @@ def wide():
 
 
 def committed(name):
-    folder = house() / "results" / name / "records"
+    folder = project_root() / "results" / name / "records"
     return leaderboard.frame(record.read_all([folder])[0]) if folder.is_dir() else leaderboard.frame([])
 
 

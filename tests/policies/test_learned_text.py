@@ -4,12 +4,12 @@ import pytest
 import torch
 from separable import sentences, student
 
-from benchmark import macs
-from benchmark.execute import run_early, run_full
+from benchmark.cost import macs
+from benchmark.engine.execute import run_early, run_full
+from benchmark.policies.base import live, trace_depths, trace_signals
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
-from benchmark.thresholds.decide import live, trace_depths, trace_signals
-from benchmark.trace import trace
+from benchmark.run.trace import trace
 
 MODEL = student(learn_to_exit=True)
 SAMPLES = sentences().test

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_exits import CLASSES, EXITS
 
-from benchmark.compose import build
-from benchmark.execute import run_early
+from benchmark.config.compose import build
+from benchmark.engine.execute import run_early
 from benchmark.policies.always_first import AlwaysFirst
+from benchmark.policies.base import live, replay, signals
+from benchmark.policies.calibration import operating_point
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
 from benchmark.policies.never import Never
@@ -23,8 +25,6 @@ from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
-from benchmark.thresholds import operating_point
-from benchmark.thresholds.decide import live, replay, signals
 from benchmark.types import ExitbenchError, NotApplicable, Trace
 
 CONF = Path(__file__).parents[2] / "conf" / "policy"

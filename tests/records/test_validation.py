@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from make_records import make_record, make_sweep
 
-from benchmark.commands import leaderboard as command
-from benchmark.house import house
+from benchmark.cli import leaderboard as command
 from benchmark.records import leaderboard, record
-from benchmark.records.contradictions import contradictions
-from benchmark.records.sealed import sealed
+from benchmark.records.consistency import contradictions
+from benchmark.records.seal import sealed
+from benchmark.utils.project_root import project_root
 
 
 def asked(folder, **changes):
@@ -92,7 +92,7 @@ def test_observations_cut_short_are_named(swept, capsys):
     assert "cannot be computed again" in capsys.readouterr().out
 
 
-COMMITTED = sorted(path for path in (house() / "results").glob("*/records") if path.is_dir())
+COMMITTED = sorted(path for path in (project_root() / "results").glob("*/records") if path.is_dir())
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.parent.name)

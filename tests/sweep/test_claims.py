@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from benchmark.files import clear_leftovers
 from benchmark.sweep.claims import FOLDER, claim
 from benchmark.types import Unwritable
+from benchmark.utils.files import clear_leftovers
 
 
 def holder(record) -> int:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from warm import CONF
 
-from benchmark.files import no_space, whole_file
-from benchmark.sweep import point
+from benchmark.sweep import job as point
 from benchmark.types import Unwritable
+from benchmark.utils.files import no_space, whole_file
 
 FULL = Path("/dev/full")
 SMALL = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "policy.threshold=0.3,0.6", "limit=8",
@@ -35,7 +35,7 @@ def test_a_write_beyond_what_fits_leaves_the_old_file(tmp_path, writer):
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 from pathlib import Path
-from benchmark.files import whole_file
+from benchmark.utils.files import whole_file
 from benchmark.types import Unwritable
 try:
     with whole_file(Path("a.json")) as temporary:

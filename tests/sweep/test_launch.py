@@ -3,15 +3,15 @@
 import pytest
 from hydra.errors import HydraException
 
-from benchmark.house import house
 from benchmark.sweep.launch import Launch, _late
+from benchmark.utils.project_root import project_root
 
 TWO = ["model=minilm_exits", "workload=same,random"]
 
 
 def seen(tmp_path, *overrides):
     found = []
-    Launch(house() / "conf").multirun(found.append, [*TWO, *overrides, f"hydra.sweep.dir={tmp_path}"])
+    Launch(project_root() / "conf").multirun(found.append, [*TWO, *overrides, f"hydra.sweep.dir={tmp_path}"])
     return found
 
 
@@ -21,7 +21,7 @@ def test_one_value_for_a_key_that_only_the_swept_choices_have(tmp_path):
 
 
 def test_what_was_asked_for_comes_back_as_it_was_said(tmp_path):
-    made = Launch(house() / "conf").multirun(
+    made = Launch(project_root() / "conf").multirun(
         lambda cfg: None, [*TWO, "workload.searches.text.least=7", f"hydra.sweep.dir={tmp_path}"]
     )
     assert all("workload.searches.text.least=7" in asked for _, asked in made)

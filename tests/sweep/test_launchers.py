@@ -16,8 +16,8 @@ import pytest
 import slurm_standin
 from warm import CONF, ROOT
 
-from benchmark.cli import parser
-from benchmark.compose import compose
+from benchmark.cli.main import parser
+from benchmark.config.compose import compose
 from benchmark.sweep import ray_launcher
 from benchmark.sweep.launch import Launch
 from benchmark.types import ExitbenchError
@@ -30,7 +30,7 @@ SWEEP = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "hardware.threads
 
 
 def swept(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     surroundings = {**os.environ, "PYTHONPATH": path, "EXITBENCH_CACHE": str(folder / "cache"), **environment}
     surroundings.pop("EXITBENCH_SEAT", None)
     return subprocess.run(

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from benchmark.train import Stage
 from benchmark.training.card import recipe_lines, write_card
+from benchmark.training.train import Stage
 
 STAGE = {
     "_target_": "a.Recipe",

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from benchmark.backbones.weights_io import load_weights
+from benchmark.models.pretrained.weights import load_weights
 from benchmark.types import Batch, ImageSample
 
 

@@ -1,0 +1,119 @@
+"""Pixel search: projected gradient steps in an L∞ or L2 ball around each image, in [0, 1] before normalisation."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from benchmark.attacks import forward
+from benchmark.attacks.pixels import projected_gradient
+from benchmark.attacks.pixels.norm_balls import BALLS
+from benchmark.attacks.pixels.projected_gradient import Climb
+from benchmark.types import (
+    EarlyExitModel,
+    ExitbenchError,
+    Finished,
+    ImageSample,
+    Objective,
+    Perturbed,
+    Policy,
+    unwatched,
+)
+from benchmark.utils import checks
+
+DIRECTIONS = ("gradient", "random")
+
+
+@dataclass(frozen=True)
+class PixelSearch:
+    """Search that keeps the deepest image found, ties by the lower loss, and stops a sample at full depth.
+
+    epsilon: in `linf` the most that a pixel moves, a fraction of its range; in `l2` the length of the whole change.
+    step: likewise; constant, or falling to 0 along a `cosine`. Starts within one step of the image, `restarts` times.
+    keep: `deepest`; the lowest `loss` found, to the last iteration, for attacks on accuracy; or the `last` iterate,
+    as DeepSloth's released loop does. direction: the objective's gradient, or random ones at the same budget.
+    A sample costs at most 1 + restarts × (iterations + 1) forwards; one already at full depth costs one.
+    Source: DeepSloth (arXiv 2010.02432) for the loop and its settings, SAME (arXiv 2305.12228) for the objective.
+    """
+
+    epsilon: float = 8 / 255
+    norm: str = "linf"
+    step: float = 0.002
+    schedule: str = "constant"
+    iterations: int = 30
+    restarts: int = 1
+    keep: str = "deepest"
+    batch_size: int = 64
+    direction: str = "gradient"
+    kind: ClassVar[str] = "image"
+
+    def __post_init__(self) -> None:
+        checks.choice("search.norm", self.norm, BALLS)
+        check = checks.share if self.norm == "linf" else checks.positive
+        check("search.epsilon", self.epsilon)
+        check("search.step", self.step)
+        checks.choice("search.schedule", self.schedule, projected_gradient.SCHEDULES)
+        checks.whole_number("search.iterations", self.iterations, 1)
+        checks.whole_number("search.restarts", self.restarts, 1)
+        checks.choice("search.keep", self.keep, projected_gradient.KEEPS)
+        checks.whole_number("search.batch_size", self.batch_size, 1)
+        checks.choice("search.direction", self.direction, DIRECTIONS)
+
+    def run(
+        self,
+        model: EarlyExitModel,
+        policy: Policy,
+        objective: Objective,
+        samples: Sequence[ImageSample],
+        seed: int,
+        finished: Finished = unwatched,
+    ) -> Perturbed:
+        """The best image found for each of `samples`; each has its own random stream by (seed, index)."""
+        found: list[ImageSample] = []
+        facts: dict[str, list[float]] = {}
+        trails: list[list[tuple[int, int]]] = []
+        for start in range(0, len(samples), self.batch_size):
+            part = samples[start : start + self.batch_size]
+            pixels, columns, trail = self._batch(model, policy, objective, part, seed)
+            found += [ImageSample(s.index, s.label, p) for s, p in zip(part, pixels, strict=True)]
+            trails += trail
+            for name, column in columns.items():
+                facts.setdefault(name, []).extend(column)
+            for before, after in zip(columns["depth_before"], columns["depth_after"], strict=True):
+                finished(int(before), int(after))
+        return Perturbed(found, facts, trails=trails)
+
+    def _batch(
+        self, model: EarlyExitModel, policy: Policy, objective: Objective, samples: Sequence[ImageSample], seed: int
+    ) -> tuple[list[Tensor], dict[str, list[float]], list[list[tuple[int, int]]]]:
+        """Found pixels, fact columns and trails of one batch."""
+        began = time.perf_counter()
+        device, dtype = forward.place_of(model)
+        batch = model.collate(samples).to(device)
+        clean = batch.inputs["pixels"]  # (b, channels, H, W)
+        if clean.shape[1:] != samples[0].pixels.shape:
+            raise ExitbenchError(
+                f"model.collate: expected pixels of the sample's shape {tuple(samples[0].pixels.shape)}, "
+                f"got {tuple(clean.shape[1:])}; resize in the dataset, pad in the network"
+            )
+        climbed = Climb(self, model, policy, objective, batch, dtype)
+        climbed.run([random.Random(f"{seed}/{sample.index}") for sample in samples])
+        change = (climbed.best - clean).flatten(1).double().abs()  # (b, channels·H·W)
+        columns = {
+            "queries": climbed.queries,
+            "seconds": (time.perf_counter() - began) * climbed.queries / climbed.queries.sum(),
+            "changed": change.amax(1),
+            "changed_l2": change.norm(dim=1),
+            "changed_mse": (change**2).mean(1),
+            "share_changed": (change > 0).double().mean(1),
+            "depth_before": climbed.depth_before,
+            "depth_after": climbed.depth,
+            "prediction_kept": climbed.answer == climbed.answers,
+        }
+        plain = {name: column.double().tolist() for name, column in columns.items()}
+        return list(climbed.best.cpu()), plain, climbed.trails

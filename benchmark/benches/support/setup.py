@@ -1,0 +1,71 @@
+"""What the timing benches share: a model at its default operating point with a few collated samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmark.config.compose import build, compose
+from benchmark.cost.macs import cost, table
+from benchmark.policies.base import ThresholdPolicy, trace_depths
+from benchmark.policies.calibration import operating_point
+from benchmark.run.pipeline import take
+from benchmark.run.trace_cache import traced
+from benchmark.types import Batch, ExitbenchError, Hardware, Sample
+
+CPU = Hardware("bench", "cpu", "float32", 1)  # what benches time on: one thread
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A trained model, its default rule at the threshold chosen for it, and test samples to time."""
+
+    model: Any
+    policy: ThresholdPolicy
+    samples: Sequence[Sample]
+    batches: Sequence[Batch]  # of one sample each
+    mac_speedup: float  # of these samples, by replay
+
+
+def family(name: str, samples: int, seed: int = 0) -> Family:
+    """The model that `conf/model/<name>.yaml` describes, on `samples` test samples of its dataset."""
+    from omegaconf import OmegaConf
+
+    cfg = compose("config", [f"model={name}"])
+    rule: Any = OmegaConf.to_container(cfg.policy)
+    rule.pop("threshold")
+    max_drop = rule.pop("max_drop")
+    dataset, model = build(cfg.dataset), build(cfg.model).eval()
+    clean = traced(model, dataset.calibration, 64, "cpu", "float32", "trace calibration")
+    macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
+    policy, _ = operating_point.settle(build(rule, threshold=0), model, clean, macs, True, max_drop)
+    chosen = take(dataset.test, samples, seed)
+    seen = traced(model, chosen, 64, "cpu", "float32", "trace")
+    spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)
+    promise = float(spent[:, -1].sum() / spent[torch.arange(len(depth)), depth - 1].sum())
+    return Family(model, policy, chosen, [model.collate([one]) for one in chosen], promise)
+
+
+def options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Arguments key=value over the defaults, numbers as their default's kind.
+
+    Raises:
+        ExitbenchError: an argument that no default names, or one that cannot be read as its default's kind.
+    """
+    asked = dict(defaults)
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key not in defaults or not value:
+            raise ExitbenchError(
+                f"bench {bench}: expected {' '.join(f'{k}={v}' for k, v in defaults.items())}, got {argument!r}"
+            )
+        try:
+            asked[key] = type(defaults[key])(value)
+        except ValueError as error:
+            raise ExitbenchError(f"bench {bench}: expected {key}={defaults[key]} or such, got {argument!r}") from error
+        if not isinstance(asked[key], str) and asked[key] <= 0:
+            raise ExitbenchError(f"bench {bench}: expected {key} above 0, got {argument!r}")
+    return asked

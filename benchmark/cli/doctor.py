@@ -1,0 +1,47 @@
+"""`exitbench doctor`: this machine, its noise, its packages, and which sources of data answer."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmark import __version__
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what a run would find here; says what to do where something is missing."""
+    if arguments.stopwatch:
+        return _stopwatch()
+    from concurrent.futures import ThreadPoolExecutor
+
+    from benchmark.data.sources.assets import sources_status
+    from benchmark.hardware.machine import fingerprint, noise
+
+    with ThreadPoolExecutor() as pool:
+        sources = pool.submit(sources_status)
+        facts, disturbance = pool.submit(fingerprint), pool.submit(noise)
+        print(f"exitbench {__version__}")
+        for title, section in (("machine", facts.result()), ("noise", disturbance.result())):
+            print(title)
+            for name, value in section.items():
+                print(f"  {name:<16}{', '.join(value) or 'none' if isinstance(value, list) else value}")
+        print("sources")
+        for name, usable, detail in sources.result():
+            print(f"  {name:<16}{'ok ' if usable else 'no '} {detail}")
+    if disturbance.result()["busy"] > 0.5:
+        print("this machine is busy: expect wide intervals and records marked unreliable")
+    return 0
+
+
+def _stopwatch() -> int:
+    """A real A/A and a real A/B of ratio 2; 1 where the truth lies outside an interval that claims to hold it."""
+    from benchmark.hardware.machine import noise
+    from benchmark.timing.self_test import lines, recovered
+
+    disturbance = noise()
+    print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)
+    found = recovered()
+    print("\n".join(lines(found)))
+    missed = [what for what, truth, seen in found if not seen.speedup_lo <= truth <= seen.speedup_hi]
+    print(f"outside its interval: {', '.join(missed)}" if missed else "both truths lie in their intervals")
+    print("an interval misses the truth once in twenty even on an idle machine; run it again before you worry")
+    return 1 if missed else 0

@@ -1,0 +1,97 @@
+"""The door: `exitbench run | train | leaderboard | plots | ls | validate | bench | doctor`.
+
+Parses and dispatches; each command is one file in `benchmark/cli`, imported only when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from benchmark import __version__
+from benchmark.types import ExitbenchError
+
+EPILOG = """examples:
+  exitbench run model=dvt_fashion workload=clean hardware=cpu_1t
+  exitbench run -m model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t limit=200
+  exitbench leaderboard
+  exitbench plots
+exit codes: 0 done, 1 a combination of a sweep failed, 2 a mistake in what was asked (one line says which)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, without importing anything heavy."""
+    top = argparse.ArgumentParser(
+        prog="exitbench", description="What early exit really saves, clean and under attack, measured.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"exitbench {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    run = commands.add_parser("run", help="measure one combination, or a sweep with -m")
+    run.add_argument("-m", "--multirun", action="store_true", help="every combination of comma-separated choices")
+    train = commands.add_parser("train", help="train a model's exits and write weights and card")
+    for command in (run, train):
+        command.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
+        command.add_argument("overrides", nargs="*", help="key=value, for example model=dvt_fashion limit=200")
+
+    board = commands.add_parser("leaderboard", help="records -> results/leaderboard.csv and .md, printed")
+    board.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
+    board.add_argument("--table", default="", help="a table derived from it instead, by name: results/NAME.csv and .md")
+    board.add_argument("--out", default="", help="results/leaderboard.csv, or results/NAME.csv of a table")
+    board.add_argument("--where", default="", help="keep rows, for example \"model=='dvt_fashion'\"")
+    board.add_argument("--validate", action="store_true", help="recompute an existing CSV and fail on a difference")
+
+    plots = commands.add_parser("plots", help="records -> figures in plots/out, PNG and PDF")
+    plots.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
+    plots.add_argument("--out", default="plots/out")
+    plots.add_argument("--paper", action="store_true", help="LaTeX-like fonts, without LaTeX")
+
+    listing = commands.add_parser("ls", help="the choices there are, with a line about each")
+    listing.add_argument("group", nargs="?", default="", help="one kind of choice, for example model")
+    listing.add_argument("--check", action="store_true", help="ask hub and mirrors for what is not here")
+    checking = commands.add_parser("validate", help="compose every choice and every sweep, and say what is wrong")
+    for command in (listing, checking):
+        command.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
+    bench = commands.add_parser("bench", help="the side-by-side measurements behind the documentation's claims")
+    bench.add_argument("name", nargs="?", default="", help="which; none lists them")
+    bench.add_argument("overrides", nargs="*", help="key=value, as the bench's description says")
+    doctor = commands.add_parser("doctor", help="versions, cores, noise, and which sources of data answer")
+    doctor.add_argument("--stopwatch", action="store_true", help="time known work instead, and say what was recovered")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one line on stderr and exit code 2."""
+    arguments = _parse(argv)
+    try:
+        return importlib.import_module(f"benchmark.cli.{arguments.command}").run(arguments)
+    except ExitbenchError as error:
+        print(f"exitbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("exitbench: interrupted; finished records are kept, the same command goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Options may stand anywhere among the overrides."""
+    arguments, rest = parser().parse_known_args(argv)
+    options = [word for word in rest if word.startswith("-")]
+    if options or not hasattr(arguments, "overrides"):
+        if rest:
+            parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    else:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""A transformer over one token grid, which may reuse what a coarser one computed (DVT, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.models.layers.native_library import fits
+from benchmark.models.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations, attend
+from benchmark.models.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
+
+
+@dataclass(frozen=True)
+class TransformerSpec:
+    """What all transformers of a cascade share. reuse_hidden and reuse_width are the feature-reuse MLP's."""
+
+    width: int
+    depth: int
+    heads: int
+    mlp_ratio: float
+    qkv_bias: bool = True
+    eps: float = 1e-6
+    reuse_hidden: int = 128
+    reuse_width: int = 48
+
+
+def _linear(layer: nn.Module, x: Tensor) -> Tensor:
+    """A linear layer without the module call's overhead, unless it was quantised and so is another kind of module."""
+    return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
+
+
+Bias = Tensor | CoarseLogits  # logits that one block is given, upsampled or yet to be
+Context = Tensor | CoarseContext  # its reused features, likewise
+
+FEW = 16_384  # numbers below which oneDNN's GELU takes longer than torch's own
+SHORT = 128  # tokens up to which plain products on one image beat the fused attention kernel of a CPU
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU of x (b, n, d). A transposed view keeps torch from a library whose call outweighs a small one's work."""
+    small = x.numel() < FEW and not torch.is_grad_enabled()
+    return F.gelu(x.transpose(1, 2)).transpose(1, 2) if small else F.gelu(x)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention that can add logits it is given and hand out those it used."""
+
+    def __init__(self, spec: TransformerSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.qkv_bias)
+        self.proj = nn.Linear(spec.width, spec.width)
+
+    def forward(
+        self, x: Tensor, bias: Bias | None, hand_out: bool, native: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for.
+
+        native: by the compiled library, to which alone a bias may come coarse.
+        """
+        b, t, width = x.shape
+        qkv = _linear(self.qkv, x)  # (b, T, 3 · width)
+        if native or isinstance(bias, CoarseLogits):
+            assert not isinstance(bias, Tensor)
+            x, logits = attend(qkv, self.heads, bias, hand_out)
+            return _linear(self.proj, x), logits
+        qkv = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
+        logits = None
+        if torch.is_grad_enabled() and hand_out:
+            q, k, v = qkv.unbind()
+            logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+            if bias is not None:
+                logits = logits + bias
+            x = logits.softmax(-1) @ v
+        elif hand_out or (b == 1 and t <= SHORT and x.device.type == "cpu" and not torch.is_grad_enabled()):
+            x, logits = self._by_products(qkv, bias)
+        else:
+            q, k, v = qkv.unbind()
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits if hand_out else None
+
+    def _by_products(self, qkv: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """qkv (3, b, H, T, d) -> (b, H, T, d) and logits (b, H, T, T), scaled and the bias added by the product itself.
+
+        Of one image nothing is copied; of several, all three at once.
+        """
+        _, b, h, t, d = qkv.shape
+        q, k, v = qkv.reshape(3, b * h, t, d).unbind()
+        onto = q.new_empty(1, 1, 1) if bias is None else bias.reshape(b * h, t, t)
+        logits = torch.baddbmm(onto, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5)
+        return torch.bmm(logits.softmax(-1), v).view(b, h, t, d), logits.view(b, h, t, t)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; with feature reuse the second norm and the MLP take `reuse_width` more inputs.
+
+    Its layers are applied as functions: at one image, calling modules costs as much as half of the arithmetic.
+    """
+
+    def __init__(self, spec: TransformerSpec, feature_reuse: bool, drop_path: float) -> None:
+        super().__init__()
+        self.wide = spec.width + (spec.reuse_width if feature_reuse else 0)
+        hidden = int(spec.width * spec.mlp_ratio)
+        self.drop_path, self.eps = drop_path, spec.eps
+        self.norm1 = nn.LayerNorm(spec.width, eps=spec.eps)
+        self.attn = Attention(spec)
+        self.norm2 = nn.LayerNorm(self.wide, eps=spec.eps)
+        self.fc1 = nn.Linear(self.wide, hidden)
+        self.fc2 = nn.Linear(hidden, spec.width)
+        self.feature_reuse = (
+            FeatureReuse(spec.width, spec.reuse_hidden, spec.reuse_width, spec.eps) if feature_reuse else None
+        )
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if not self.training or self.drop_path == 0:
+            return x
+        keep = torch.empty(len(x), 1, 1, device=x.device).bernoulli_(1 - self.drop_path)
+        return x * keep / (1 - self.drop_path)
+
+    def _second_norm(self, x: Tensor, context: Context | None) -> Tensor:
+        """x (b, T, width), context (b, T, reuse_width) -> the norm of both (b, T, width + reuse_width)."""
+        if isinstance(context, CoarseContext):
+            return context.normed_beside(x, self.norm2.weight, self.norm2.bias, self.eps)
+        wide = x if context is None else torch.cat([x, context], -1)
+        return torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
+
+    def forward(
+        self, x: Tensor, bias: Bias | None, context: Context | None, hand_out: bool, native: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
+        normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
+        attended, logits = self.attn.forward(normed, bias, hand_out, native)
+        x = x + self._drop(attended)
+        hidden = _gelu(_linear(self.fc1, self._second_norm(x, context)))
+        return x + self._drop(_linear(self.fc2, hidden)), logits
+
+
+class Transformer(nn.Module):
+    """Tokens -> class logits, over one grid; optionally fed by the transformer before it.
+
+    Args:
+        tokens: module from pixels (b, c, S, S) to tokens (b, grid², width).
+        coarse: the previous transformer's grid, or 0 for the first.
+        position: (1, grid² + 1, width), fixed where `learned_position` is false.
+    """
+
+    def __init__(
+        self,
+        spec: TransformerSpec,
+        tokens: nn.Module,
+        grid: int,
+        coarse: int,
+        num_classes: int,
+        position: Tensor,
+        learned_position: bool,
+        feature_reuse: bool,
+        relation_reuse: bool,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        feature_reuse, relation_reuse = feature_reuse and coarse > 0, relation_reuse and coarse > 0
+        self.spec, self.grid, self.coarse = spec, grid, coarse
+        self.tokens = tokens
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, spec.width))
+        self.pos_embed = nn.Parameter(position, requires_grad=learned_position)
+        rates = torch.linspace(0, drop_path, spec.depth).tolist()
+        self.blocks = nn.ModuleList(Block(spec, feature_reuse, rate) for rate in rates)
+        self.norm = nn.LayerNorm(spec.width, eps=spec.eps)
+        self.head = nn.Linear(spec.width, num_classes)
+        self.upsample = Upsample(coarse, grid) if feature_reuse or relation_reuse else None
+        self.relation_reuse = RelationReuse(spec.depth, spec.heads) if relation_reuse else None
+        reuses: list[Any] = [block.feature_reuse for block in self.blocks] if feature_reuse else []
+        self.all_contexts = AllContexts(reuses)
+        if self.upsample is not None:
+            self.native_contexts = NativeContexts(reuses, self.upsample) if reuses else None
+            self.native_relations = NativeRelations(self.relation_reuse, self.upsample) if self.relation_reuse else None
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)  # 0.02 is too small for narrow networks: they learn late
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, pixels: Tensor, before: Reused | None, hand_out: bool) -> tuple[Tensor, Reused]:
+        """Normalised pixels (b, c, S, S) -> logits (b, C), and what the next transformer may reuse.
+
+        hand_out: also keep each block's attention logits, which costs torch's fused attention kernel, not ours.
+        """
+        x = self.tokens(pixels)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed  # (b, T, width)
+        native = fits(x, self.cls_token)
+        biases, contexts = self._reused(before, native)
+        relations = []
+        for block, bias, context in zip(self.blocks, biases, contexts, strict=True):
+            assert isinstance(block, Block)
+            x, logits = block.forward(x, bias, context, hand_out, native)
+            if logits is not None:
+                relations.append(logits)
+        last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
+        return _linear(self.head, last), Reused(x, relations)
+
+    def _reused(self, before: Reused | None, native: bool) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
+        """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
+        biases: Iterable[Bias | None] = [None] * len(self.blocks)
+        contexts: Iterable[Context | None] = [None] * len(self.blocks)
+        upsample, mix = self.upsample, self.relation_reuse
+        if upsample is None or before is None:
+            return biases, contexts
+        reuses: list[Any] = [block.feature_reuse for block in self.blocks]
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            if mix is not None:
+                biases = map(upsample.relations, mix(before.relations))
+            if reuses[0] is not None:
+                contexts = (reuse(before.features, upsample) for reuse in reuses)
+        elif native:
+            biases = biases if self.native_relations is None else self.native_relations(before.relations)
+            contexts = contexts if self.native_contexts is None else self.native_contexts(before.features)
+        else:
+            biases = biases if mix is None else mix.biases(before.relations, upsample)
+            contexts = contexts if reuses[0] is None else self.all_contexts(before.features, upsample)
+        return biases, contexts
+
+    def closed_form_macs(self) -> int:
+        """MACs of one image after its tokens are made, head included, by arithmetic."""
+        spec, t, t0 = self.spec, self.grid**2 + 1, self.coarse**2 + 1
+        hidden = int(spec.width * spec.mlp_ratio)
+        wide, reuse = spec.width, 0
+        if self.upsample is not None and isinstance(self.blocks[0], Block) and self.blocks[0].feature_reuse:
+            wide += spec.reuse_width
+            reuse = (t0 - 1) * spec.reuse_hidden * (spec.width + spec.reuse_width)
+        block = 4 * t * spec.width**2 + 2 * t**2 * spec.width + t * hidden * (wide + spec.width) + reuse
+        channels = spec.depth * spec.heads
+        relation = 6 * channels**2 * t0**2 if self.relation_reuse else 0
+        return spec.depth * block + relation + spec.width * self.head.out_features

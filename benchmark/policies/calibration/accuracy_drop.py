@@ -1,0 +1,88 @@
+"""A rule over its whole range: what it saves where a drop in score is allowed, and the area under its curve.
+
+Thresholds come from the calibration trace and figures from the test trace, so a drop that was allowed is not always a
+drop that was kept; both are recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.policies.base import ThresholdPolicy, first_exit, trace_depths, trace_signals
+from benchmark.policies.calibration import operating_point
+from benchmark.records import metrics
+from benchmark.types import Trace
+
+DROPS = (0.0, 0.01, 0.02)
+POINTS = 200  # thresholds of the area
+Score = Callable[[np.ndarray, np.ndarray], float]  # answers (N,), labels (N,) -> the task's score
+
+
+def section(
+    policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, score: Score
+) -> dict[str, Any]:
+    """What a record's results say of a rule's range: at_drop, area, and whether it is only a bound on others.
+
+    clean: the calibration trace; macs (N, E) cumulative, of either trace. at_drop is empty for a rule without a
+    threshold to choose, and area None for one that solves its own, as one of its points is no range.
+    """
+    solves = hasattr(policy, "fit")
+    return {
+        "at_drop": [at_drop(policy, clean, clean_macs, test, macs, score, drop) for drop in DROPS]
+        if policy.tunable and not solves
+        else [],
+        "area": None if solves else area(policy, clean, test, macs, score),
+        "bound": policy.reads == "hindsight",
+    }
+
+
+def at_drop(
+    policy: ThresholdPolicy,
+    clean: Trace,
+    clean_macs: Tensor,
+    test: Trace,
+    macs: Tensor,
+    score: Score,
+    max_drop: float,
+) -> dict[str, float]:
+    """The cheapest threshold within `max_drop` of full depth's accuracy on calibration data, and what it gives on test.
+
+    A drop in accuracy, whatever the task's score: 0.01 is one point.
+    """
+    point = operating_point.choose(policy, clean, clean_macs, max_drop)
+    depth = trace_depths(policy.at(point.threshold), test)
+    spent, full = macs.gather(1, (depth - 1)[:, None])[:, 0], macs[:, -1]
+    return {
+        "max_drop": max_drop,
+        "threshold": point.section()["threshold"],
+        "score": _score(test, depth, score),
+        "mac_speedup": metrics.mac_speedup(spent.numpy(), full.numpy()),
+        "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
+    }
+
+
+def area(policy: ThresholdPolicy, clean: Trace, test: Trace, macs: Tensor, score: Score) -> float | None:
+    """`metrics.score_area` of the rule on the test trace, at thresholds that part the calibration trace.
+
+    An oracle may spend more and answer the same, so its best score reaches to the dearest budget.
+    """
+    signal = trace_signals(policy, test)  # (N, E)
+    mean_macs, scores = [], []
+    for threshold in operating_point.thresholds(trace_signals(policy, clean), policy.rising, POINTS).tolist():
+        depth = first_exit(policy.at(threshold).stops(signal))
+        mean_macs.append(float(macs.gather(1, (depth - 1)[:, None]).mean()))
+        scores.append(_score(test, depth, score))
+    ends = [_score(test, torch.full_like(test.labels, depth), score) for depth in (1, test.logits.shape[1])]
+    if policy.reads == "hindsight":
+        ends[1] = max(*ends, *scores)
+    return metrics.score_area(mean_macs, scores, [float(macs[:, 0].mean()), float(macs[:, -1].mean())], ends)
+
+
+def _score(trace: Trace, depth: Tensor, score: Score) -> float:
+    answers = trace.logits[torch.arange(len(depth)), depth - 1].argmax(-1)
+    return float(score(answers.numpy(), trace.labels.numpy()))

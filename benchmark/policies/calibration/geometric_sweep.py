@@ -1,0 +1,53 @@
+"""The budgeted-batch protocol as MSDNet's and DVT's authors released it: a geometric sweep of exit fractions.
+
+For q = p / 20, p = 1 … 59, a share ∝ q^k of the samples is meant to leave at exit k = 1 … E. Exit by exit, the
+threshold is the confidence of the ⌊N · share⌋-th most confident sample among those not yet gone.
+Source: DVT (NeurIPS 2021), released inference; MSDNet (ICLR 2018), section 5.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from benchmark.policies.calibration.evidence import Evidence
+
+POINTS = range(1, 60)
+STEP = 20  # q = p / STEP
+
+
+def shares(q: Tensor, num_exits: int) -> Tensor:
+    """q (P,) > 0 -> the share meant to leave at each exit (P, E), rows of sum 1."""
+    return (q.double().log()[:, None] * torch.arange(1, num_exits + 1)).softmax(-1)
+
+
+def released_q() -> Tensor:
+    """The 59 values of q."""
+    return torch.tensor([p / STEP for p in POINTS], dtype=torch.float64)
+
+
+def thresholds(evidence: Evidence, share: Tensor) -> Tensor:
+    """Shares (P, E) -> thresholds (P, E − 1) found on the evidence; infinite where fewer are left than should leave.
+
+    Samples of equal confidence leave together, so that more may leave than asked.
+    """
+    n, found = len(evidence), torch.full((len(share), evidence.num_exits - 1), math.inf)
+    gone = torch.zeros(len(share), n, dtype=torch.bool)
+    for exit_ in range(evidence.num_exits - 1):
+        sure = evidence.sureness[:, exit_]
+        ordered, order = sure.sort(descending=True, stable=True)
+        wanted = (n * share[:, exit_] + 1e-6).floor().long()  # (P,); 1e-6: a third of 3,000 is 1,000
+        left = (~gone[:, order]).cumsum(1, dtype=torch.int32)  # (P, N): how many of those not gone come this far
+        place = torch.searchsorted(left, wanted.clamp(min=1)[:, None].int())[:, 0]
+        enough = (wanted > 0) & (place < n)
+        found[enough, exit_] = ordered[place[enough]]
+        gone |= sure >= found[:, exit_, None]
+    return found
+
+
+def sweep(evidence: Evidence, q: Tensor | None = None) -> Tensor:
+    """Thresholds (P, E − 1) of the sweep: at the 59 released points, or at q (P,)."""
+    q = released_q() if q is None else q
+    return torch.cat([thresholds(evidence, shares(some, evidence.num_exits)) for some in q.split(32)])

@@ -1,0 +1,188 @@
+"""Thresholds, one per exit but the last, that answer most samples rightly for a budget of mean MACs.
+
+For each budget: the best of the released geometric sweep, of a path of Lagrangian solutions and of a coarse grid,
+improved by moving two thresholds at a time on ever finer grids until each value seen is one of the grid's. With
+three exits or fewer the grid covers everything there is to choose; with more it is a local search.
+The sweep's point at the same cost is never given up for one with fewer right answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from benchmark.policies.calibration import geometric_sweep
+from benchmark.policies.calibration.evidence import Evidence, outcomes, smoothed
+from benchmark.policies.calibration.lagrangian import path
+from benchmark.policies.calibration.pairwise_search import Point, Tables, around, grid
+from benchmark.types import ExitbenchError
+
+ESTIMATES = ("isotonic", "counted")
+COARSE = 512  # values of a threshold on the grid that sees all of them, with three exits
+FINE = 48  # values on a grid around a threshold
+SWEEPS = 2  # rounds over all pairs, at most; one where exits are many
+FEW = 6  # thresholds; with as many or more, only those of near exits are moved together
+
+
+def solve(evidence: Evidence, budgets: Sequence[float], estimate: str = "isotonic") -> Tensor:
+    """Thresholds (P, E − 1) float32 for budgets in MACs a sample (P,).
+
+    estimate: what is maximised, "counted" right answers, or "isotonic" ones (see `evidence.smoothed`). The latter
+    does not take luck on the calibration data for skill; and its answer, too, is counted to be no worse than the sweep.
+
+    Raises:
+        ExitbenchError: a model of one exit, or a budget outside [cost of exit 1, cost of the last exit].
+    """
+    check(evidence, budgets)
+    worth = evidence.right.double() if estimate == "counted" else smoothed(evidence)
+    limits = [budget * len(evidence) * (1 + 1e-12) for budget in budgets]
+    starts = _swept(evidence, worth, limits)
+    exits = evidence.num_exits
+    if exits == 2:
+        evidence, worth = _padded(evidence), torch.cat([worth, worth[:, -1:]], 1)
+        starts = [(replace(point, thresholds=point.thresholds.repeat(2)), least) for point, least in starts]
+    tables = Tables.of(evidence, worth)
+    ranked = [ordered.unique_consecutive() for ordered in tables.ordered]
+    if exits <= 3:
+        starts = _seen(tables, ranked, starts, limits)
+    found: dict[float, Tensor] = {}  # each budget once
+    for (point, least), most in zip(starts, limits, strict=True):
+        if most not in found:
+            found[most] = _improved(tables, ranked, point, most, least).thresholds
+    return between(torch.stack([found[most] for most in limits]), ranked)[:, : exits - 1]
+
+
+def check(evidence: Evidence, budgets: Sequence[float]) -> None:
+    """Raises ExitbenchError where there is nothing to choose, or a budget that no thresholds can meet or spend."""
+    if evidence.num_exits < 2:
+        raise ExitbenchError("policy.gmacs: expected a model of at least two exits, got one; use policy=never")
+    low, high = float(evidence.macs[:, 0].mean()) / 1e9, float(evidence.macs[:, -1].mean()) / 1e9
+    for budget in budgets:
+        gmacs = budget / 1e9
+        if not low * (1 - 1e-9) <= gmacs <= high * (1 + 1e-9):
+            raise ExitbenchError(
+                f"policy.gmacs: expected a budget from {_rounded(low, math.ceil)} (all leave at exit 1) to "
+                f"{_rounded(high, math.floor)} (all stay to exit {evidence.num_exits}) GMACs a sample, got {gmacs:.6g}"
+            )
+
+
+def _rounded(value: float, towards: Callable[[float], int]) -> str:
+    """Four digits, rounded into the range, so that the number printed is one that is taken."""
+    digits = 3 - math.floor(math.log10(value))
+    return f"{towards(value * 10**digits) / 10**digits:g}"
+
+
+def _padded(evidence: Evidence) -> Evidence:
+    """Two exits as three, of which the last two are one and the same, so that one grid does for both."""
+    sureness, right, macs = evidence.sureness, evidence.right, evidence.macs
+    sureness = torch.stack([sureness[:, 0], torch.zeros(len(sureness)), sureness[:, 1]], 1)
+    return Evidence(sureness, *(torch.cat([table, table[:, -1:]], 1) for table in (right, macs)))
+
+
+def _swept(evidence: Evidence, worth: Tensor, limits: Sequence[float]) -> list[tuple[Point, float]]:
+    """For each budget a point to begin with, and how many right answers there must be: those of the sweep at that cost.
+
+    The point is the best of: all leave at exit 1, the released sweep, and the path where exits are many.
+    """
+    sweep = torch.cat([evidence.sureness[:, :-1].amin(0)[None], geometric_sweep.sweep(evidence)])
+    tried = torch.cat([sweep, path(evidence, worth)]) if evidence.num_exits > 3 else sweep
+    n, known = len(evidence), outcomes(evidence, tried, worth)
+    columns = [(column * n).tolist() for column in (known.worth, known.macs, known.accuracy)]
+    points = [Point(worth, macs, round(right), one) for worth, macs, right, one in zip(*columns, tried, strict=True)]
+    found = []
+    for most in limits:
+        same = max((point for point in points[: len(sweep)] if point.macs <= most), key=lambda p: (p.macs, p.right))
+        best = same
+        for point in points:
+            if point.macs <= most and point.right >= same.right and point.better(best):
+                best = point
+        found.append((best, same.right))
+    return found
+
+
+def _seen(tables: Tables, ranked: list[Tensor], starts: list[tuple[Point, float]], limits: Sequence[float]) -> list:
+    """With two thresholds, the better of the start and of all pairs of values seen (of quantiles, where many)."""
+    few = min(len(ranked[1]), COARSE)
+    first, second = (
+        torch.cat([_thinned(values, most), torch.tensor([math.inf])])
+        for values, most in zip(ranked, (COARSE * COARSE // few, few), strict=True)
+    )
+    cells = grid(tables, torch.full((2,), math.inf), 0, 1, first, second, torch.arange(len(tables.sureness)))
+    found = []
+    for (start, least), most in zip(starts, limits, strict=True):
+        cell = cells.best(most, least)
+        point = start if cell is None else Point(*cells.at(cell), torch.tensor(cells.pair(cell)))
+        found.append((point if point.better(start) else start, least))
+    return found
+
+
+def _improved(tables: Tables, ranked: list[Tensor], point: Point, most: float, least: float) -> Point:
+    """Move two thresholds at a time, those of near exits first, until no pair helps any more."""
+    exits = len(ranked)
+    near = sorted(combinations(range(exits), 2), key=lambda pair: pair[1] - pair[0])
+    near = [(i, j) for i, j in near if j - i <= 2 or exits < FEW]
+    for _ in range(SWEEPS if exits < FEW else 1):
+        before = point
+        for i, j in near:
+            for radius in _radii(max(len(ranked[i]), len(ranked[j])), wide=exits > 2):
+                moved = _moved(tables, ranked, point, (i, j), radius, most, least)
+                point = moved if moved.better(point) else point
+        if point is before:
+            break
+    return point
+
+
+def _radii(values: int, wide: bool) -> Iterator[int]:
+    """How far to look around a threshold, in values seen: ever less, until each of them is on the grid."""
+    radius = math.ceil(values / 4) if wide else math.ceil(2 * values / COARSE)
+    while 2 * radius > FINE:
+        yield radius
+        radius = FINE // 2 if wide else max(FINE // 2, math.ceil(4 * radius / FINE))
+    yield radius
+
+
+def _moved(
+    tables: Tables, ranked: list[Tensor], point: Point, pair: tuple[int, int], radius: int, most: float, least: float
+) -> Point:
+    """The best point with other thresholds of a pair of exits, within `radius` values seen of those of now."""
+    now = point.thresholds
+    cells, here = around(tables, now, *pair, *(_around(ranked[exit_], now[exit_], radius) for exit_ in pair))
+    # Whoever no threshold on the grid moves leaves where they left before.
+    others = [all_ - some for all_, some in zip((point.worth, point.macs, point.right), cells.at(here), strict=True)]
+    cell = cells.best(most - others[1], least - others[2])
+    if cell is None:
+        return point
+    moved = now.clone()
+    moved[list(pair)] = torch.tensor(cells.pair(cell))
+    worth, macs, right = (rest + some for rest, some in zip(others, cells.at(cell), strict=True))
+    return Point(worth, macs, right, moved)
+
+
+def _around(values: Tensor, now: Tensor, radius: int) -> Tensor:
+    """Some of the ascending `values` within `radius` places of now, with now itself, ascending."""
+    place = int(torch.searchsorted(values, now))
+    some = _thinned(values[max(0, place - radius) : place + radius], FINE)
+    return torch.cat([some, now[None]]).unique()
+
+
+def _thinned(values: Tensor, most: int) -> Tensor:
+    """At most so many of the values, evenly."""
+    if len(values) <= most:
+        return values
+    return values[torch.linspace(0, len(values) - 1, most).round().long()]
+
+
+def between(found: Tensor, ranked: list[Tensor]) -> Tensor:
+    """Thresholds (P, E − 1) halfway down to the next value seen: the same samples leave, and none sits on the edge."""
+    columns = []
+    for column, values in zip(found.T, ranked, strict=True):
+        place = torch.searchsorted(values, column.contiguous()).clamp(max=len(values) - 1)
+        below = values[(place - 1).clamp(min=0)]
+        middle = ((column.double() + below.double()) / 2).float()
+        columns.append(torch.where((middle > below) & (place > 0) & column.isfinite(), middle, column))
+    return torch.stack(columns, 1)

@@ -1,0 +1,105 @@
+"""Where a record's figures do not follow from one another: means from histograms, latencies from raw observations.
+
+The formulas are written out again here, apart from the code that made the figures. What a record does not hold, as an
+older one may not, is not asked of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.records import metrics
+from benchmark.records.schema import Record, Section
+
+TOLERANCE = 1e-6  # relative; figures are written with all their digits
+
+
+def contradictions(record: Record) -> list[str]:
+    """One line for each figure that is not what the record's others give; raw observations are used where they are."""
+    if record.status == "failed":
+        return []
+    return [
+        f"{record.record_id}: the record says {name} {said}, its own figures give {again}"
+        for name, said, again in _pairs(record)
+        if said is not None and again is not None and not _equal(said, again)
+    ]
+
+
+def _equal(said: Any, again: Any) -> bool:
+    if isinstance(said, str) or isinstance(again, str):
+        return said == again
+    return math.isclose(said, again, rel_tol=TOLERANCE, abs_tol=1e-9)
+
+
+def _pairs(record: Record) -> Iterator[tuple[str, Any, Any]]:
+    """(name, what the record says, what follows from its other figures)."""
+    results, latency = record.results, record.latency
+    yield "mean_exit_depth", results["mean_exit_depth"], metrics.mean_depth_of(results["exit_histogram"])
+    yield "mac_speedup", results["mac_speedup"], results["gmacs_full"] / results["gmacs_mean"]
+    yield "gmacs_full", results["gmacs_full"], record.exits[-1]["gmacs"]
+    for name in ("accuracy", "accuracy_full"):
+        yield f"{name}.n", results[name]["n"], record.data["n"]
+        yield f"{name}.stderr", results[name]["stderr"], _stderr(results[name]["value"], results[name]["n"])
+    yield "accuracy_full", results["accuracy_full"]["value"], record.exits[-1]["accuracy"]
+    if latency.get("unreliable"):
+        yield "status", record.status, "failed" if record.status == "failed" else "unreliable"
+    yield from _attacked(record)
+    yield from _clocked(latency)
+
+
+def _stderr(value: float, n: int) -> float:
+    return math.sqrt(value * (1 - value) / n)
+
+
+def _attacked(record: Record) -> Iterator[tuple[str, Any, Any]]:
+    attack, results, exits = record.attack, record.results, len(record.exits)
+    if "depth_after" not in attack or "depth_before" not in attack:
+        return
+    before, after = attack["depth_before"], attack["depth_after"]
+    yield "attack.depth_after", after, results["mean_exit_depth"]
+    yield "attack.accuracy_after", attack.get("accuracy_after"), results["accuracy"]["value"]
+    yield "attack.share_full_depth", attack.get("share_full_depth"), results["exit_histogram"][-1] / record.data["n"]
+    yield "attack.gain_lost", attack.get("gain_lost"), metrics.gain_lost(exits / before, exits / after)
+    lost = metrics.gain_lost_layers(before, after, exits)
+    yield "attack.gain_lost_layers", attack.get("gain_lost_layers"), lost
+
+
+def _clocked(latency: Section) -> Iterator[tuple[str, Any, Any]]:
+    """Ratios and percentiles from the observations: of each sample its typical times, then total over total."""
+    names = [f"{kind}_{clock}_ms" for kind in ("full", "early", "canary") for clock in ("wall", "cpu")]
+    if not all(latency.get(name) for name in [*names, "sample_of"]):
+        return
+    headline = latency["clock"]
+    full, early, canary = (_table(latency, f"{kind}_{headline}_ms") for kind in ("full", "early", "canary"))
+    yield "speedup", latency["speedup"], _ratio(full, early)
+    yield "canary", latency["canary"], _ratio(full, canary)
+    wall = _table(latency, "full_wall_ms"), _table(latency, "early_wall_ms")
+    yield "speedup_wall", latency.get("speedup_wall"), _ratio(*wall)
+    for name, kind in (("latency_ms", "early"), ("full_ms", "full")):
+        for percent in (50, 90, 99):
+            again = float(np.percentile(latency[f"{kind}_wall_ms"], percent))
+            yield f"{name}_p{percent}", latency.get(f"{name}_p{percent}"), again
+    for name, kind in (("samples_per_s", 1), ("full_samples_per_s", 0)):
+        yield name, latency.get(name), 1e3 * latency["n"] / float(_typical(*wall)[kind].sum())
+
+
+def _table(latency: Section, name: str) -> NDArray[np.float64]:
+    """Observations as (units, rounds)."""
+    order = np.argsort(latency["sample_of"], kind="stable")
+    return np.asarray(latency[name], dtype=float)[order].reshape(len(set(latency["sample_of"])), -1)
+
+
+def _typical(full: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(units, rounds) twice -> each unit's typical times: the median, and that times the median ratio in a round."""
+    top = np.median(full, axis=1)
+    return top, top * np.exp(np.median(np.log(other / full), axis=1))
+
+
+def _ratio(full: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    top, bottom = _typical(full, other)
+    return float(top.sum() / bottom.sum())

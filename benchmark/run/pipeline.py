@@ -1,0 +1,243 @@
+"""The corridor: one combination of model, dataset, workload, policy and hardware, from samples to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.attacks import report as attack_report
+from benchmark.attacks.report import Side
+from benchmark.cost.macs import cost, table
+from benchmark.hardware.machine import fingerprint, noise
+from benchmark.hardware.profiles import applied
+from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths, trace_signals
+from benchmark.policies.calibration import accuracy_drop, budgeted_batch, operating_point
+from benchmark.policies.calibration.per_exit import PerExit
+from benchmark.records import metrics
+from benchmark.records.provenance import provenance
+from benchmark.records.record import Record, utc_now
+from benchmark.run import examples, precision
+from benchmark.run.precision import Tracer
+from benchmark.timing.audit import audit
+from benchmark.timing.executed_macs import executed
+from benchmark.timing.stopwatch import Limits
+from benchmark.timing.task import Task, check, timed
+from benchmark.timing.worker import timed_alone
+from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
+from benchmark.utils import cache_usage
+
+GLANCE_S = 0.02  # how long the noise is watched where nothing is timed: a replayed sweep would do little else
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for beside its five choices.
+
+    limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch; 0 leaves
+    an untimed record, whose latency and audit are empty. batch, refill: of the scenario `offline`.
+    choose: pick the threshold on the calibration split instead of taking the policy's.
+    """
+
+    choose: bool
+    max_drop: float
+    limit: int = 0
+    seed: int = 0
+    batch_size: int = 64
+    timed: int = 256
+    scenario: str = "single_stream"
+    batch: int = 32
+    refill: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
+        check(self.scenario, self.batch, self.timed or self.batch)
+
+
+def run(
+    model: Any,
+    dataset: Dataset,
+    workload: Workload,
+    policy: ThresholdPolicy,
+    hardware: Hardware,
+    settings: Settings,
+    limits: Limits,
+    model_config: dict[str, Any] | None = None,
+    **identity: Any,
+) -> Record:
+    """Measure one combination. identity: record_id, choices and config, which the record carries as they are.
+
+    model_config: what `model` was made of, for a process of its own to time it; without it, this one does.
+    """
+    samples = take(dataset.test, settings.limit, settings.seed)
+    check(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
+    tracer = Tracer(model, hardware, settings.batch_size, settings.batch if settings.scenario == "offline" else 1)
+    if settings.timed or policy.reads == "extra":  # refused before anything is traced
+        read_live(policy, model)
+    with applied(hardware):
+        clean = tracer.exact(dataset.calibration, "trace calibration")
+        clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
+        policy, point = operating_point.settle(policy, model, clean, clean_macs, settings.choose, settings.max_drop)
+        perturbed = workload.apply(model, policy, samples)
+        if perturbed.facts:
+            cache_usage.tell("attack", f"attack {workload.name}", len(samples), perturbed.from_cache)
+        exact = tracer.exact(perturbed.samples, f"trace {workload.name}")
+        test = tracer.as_run(perturbed.samples, f"trace {workload.name}")
+        # The same samples unattacked: a look-up where their clean twin was run.
+        untouched = tracer.as_run(samples, "trace clean") if perturbed.facts else test
+    macs = table(cost(model, test.lengths.tolist()), test.lengths)
+    depth = trace_depths(policy, test)
+    chosen = perturbed.samples[: settings.timed]
+    watched = {} if chosen else {"seconds": GLANCE_S}
+    before = noise(**watched)
+    task = Task(policy, chosen, hardware, limits, settings.seed, settings.scenario, settings.batch, settings.refill)
+    latency = _time(model, task, macs, model_config) if chosen else None
+    return Record(
+        **(_judged(policy, test, latency, precision.tie(hardware)) if latency else {"status": "ok"}),
+        created=utc_now(),
+        machine={**fingerprint(), "noise_before": before, "noise_after": noise(**watched)},
+        seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
+        provenance=provenance(weights_sha256=model.weights_hash, dataset_fingerprint=dataset.fingerprint),
+        data={
+            "n": len(samples),
+            "split": "test",
+            "limit": settings.limit or None,
+            "timed": len(chosen),
+            "truncated": test.truncated,
+            **({"empty": sum("" in sample.texts for sample in samples)} if dataset.kind == "text" else {}),
+        },
+        operating_point=point.section(),
+        exits=_exits(test, macs, dataset.metric),
+        results=replayed(test, macs, depth, dataset.metric)
+        | {"rule_ops": _rule_ops(policy, depth, model)}
+        | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
+        | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
+        | ({} if perturbed.facts else _protocol(model, dataset, clean, clean_macs, test, macs))
+        | ({} if perturbed.facts else accuracy_drop.section(policy, clean, clean_macs, test, macs, _score(dataset))),
+        curve=_curve(policy, clean, clean_macs, test, macs).rows(),
+        examples=[] if perturbed.facts else examples.chosen(perturbed.samples, test, depth, dataset.class_names),
+        attack=attack_report.section(perturbed, samples, _side(model, policy, untouched), _side(model, policy, test))
+        if perturbed.facts
+        else {},
+        **identity,
+    )
+
+
+def take(samples: Sequence[Any], limit: int, seed: int) -> Sequence[Any]:
+    """The first `limit` of a seeded permutation, so that a larger limit holds the smaller one's samples."""
+    if not limit or limit >= len(samples):
+        return samples
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:limit].tolist()
+    at = getattr(samples, "at", None)  # a dataset that decodes on access keeps doing so
+    return at(chosen) if at else [samples[position] for position in chosen]
+
+
+def _curve(
+    policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor
+) -> operating_point.Curve:
+    """The rule over its range, at thresholds of the calibration split, so that clean and attacked curves share them."""
+    if isinstance(policy, PerExit):
+        return operating_point.family(policy, clean, clean_macs, test, macs)
+    grid = operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
+    return operating_point.curve(policy, test, macs, grid)
+
+
+def _protocol(model: Any, dataset: Dataset, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> dict:
+    """Of images and several exits, and unattacked: the budgeted-batch protocol."""
+    if dataset.kind != "image" or model.num_exits < 2:
+        return {}
+    return {"protocol": budgeted_batch.section(clean, clean_macs, test, macs)}
+
+
+def _time(model: Any, task: Task, macs: Tensor, model_config: dict[str, Any] | None) -> Latency:
+    """On the stopwatch, in a process of its own where the model can be built again; with the MACs its batches cost."""
+    found = timed(model, task) if model_config is None else timed_alone(model_config, task)
+    if task.scenario != "offline":
+        return replace(found, padding_share=0.0)
+    counted = executed(model, task)
+    depth = torch.tensor(found.exit_depths)
+    useful = float(macs[torch.arange(found.n), depth - 1].mean()) / 1e9
+    return replace(found, **counted, padding_share=max(0.0, 1 - useful / counted["gmacs_executed"]))
+
+
+def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> dict[str, Any]:
+    """A live run's sections and what they make of the record: failed where it is not what the replay says."""
+    extra = None if test.extra is None else test.extra[: latency.n]
+    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra, tie)
+    failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
+                                     f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
+    return {
+        "status": "failed" if failed else "unreliable" if latency.unreliable else "ok",
+        "reasons": [*failed, *latency.unreliable],
+        "latency": asdict(latency),
+        "audit": seen.section() | {"tolerance": tie},
+    }
+
+
+def _side(model: Any, policy: ThresholdPolicy, seen: Trace) -> Side:
+    return Side(seen, table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen))
+
+
+def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
+    """Every exit as if all samples left there."""
+    rows = []
+    for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
+        answers, labels = test.logits[:, i].argmax(-1).numpy(), test.labels.numpy()
+        confidence = test.logits[:, i].softmax(-1).amax(-1).numpy()  # (N,)
+        share = metrics.accuracy(answers, labels)
+        rows.append(
+            {
+                "exit_depth": i + 1,
+                "accuracy": share["value"],
+                "accuracy_stderr": share["stderr"],
+                "score": metrics.score(metric, answers, labels),
+                "gmacs": gmacs,
+                "reliability": metrics.reliability(confidence, answers == labels),
+            }
+        )
+    return rows
+
+
+def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> dict[str, Any]:
+    """What a record's results say of a trace, cumulative macs (N, E) and exit depths (N,), nothing timed."""
+    rows, labels = torch.arange(len(depth)), test.labels.numpy()
+    answers, full_answers = test.logits[rows, depth - 1].argmax(-1).numpy(), test.logits[:, -1].argmax(-1).numpy()
+    spent, full = macs[rows, depth - 1].numpy(), macs[:, -1].numpy()
+    return {
+        "accuracy": metrics.accuracy(answers, labels),
+        "accuracy_full": metrics.accuracy(full_answers, labels),
+        "score": {"metric": metric, "value": metrics.score(metric, answers, labels)},
+        "score_full": metrics.score(metric, full_answers, labels),
+        "exit_histogram": metrics.exit_histogram(depth.numpy(), test.logits.shape[1]),
+        "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
+        "gmacs_mean": float(spent.mean() / 1e9),
+        "gmacs_full": float(full.mean() / 1e9),
+        "mac_speedup": metrics.mac_speedup(spent, full),
+    }
+
+
+def _score(dataset: Dataset) -> accuracy_drop.Score:
+    """The task's own metric as a function of answers and labels."""
+    return lambda answers, labels: metrics.score(dataset.metric, answers, labels)
+
+
+def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: Any) -> dict[str, float] | None:
+    """Scalar operations of the rule itself, in no MACs: at each exit, and a sample's mean; the last exit asks none."""
+    each = policy.ops(model.num_classes)
+    if each is None:
+        return None
+    return {"per_exit": each, "mean": each * float(depth.clamp(max=model.num_exits - 1).double().mean())}
+
+
+def _promise(macs: Tensor, latency: Latency) -> float:
+    """MAC speed-up of the samples on the stopwatch as they left there: what `realized` compares their time with."""
+    depth = torch.tensor(latency.exit_depths)
+    timed = macs[: latency.n]
+    return metrics.mac_speedup(timed[torch.arange(latency.n), depth - 1].numpy(), timed[:, -1].numpy())

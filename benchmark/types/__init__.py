@@ -1,0 +1,46 @@
+"""Ground floor: errors, protocols, and the frozen dataclasses that travel between rooms.
+
+Nothing here imports torch at run time, so records, leaderboards and plots can use it cheaply.
+"""
+
+from benchmark.types.errors import ExitbenchError, NotApplicable, Unwritable
+from benchmark.types.measurements import Hardware, Latency
+from benchmark.types.protocols import (
+    EarlyExitModel,
+    Finished,
+    Objective,
+    Policy,
+    Search,
+    StagedModel,
+    WordModel,
+    Workload,
+    unwatched,
+)
+from benchmark.types.results import Cost, Perturbed, Source, Trace
+from benchmark.types.samples import Batch, Dataset, ImageSample, Sample, TextSample
+
+__all__ = [
+    "Batch",
+    "Cost",
+    "Dataset",
+    "EarlyExitModel",
+    "ExitbenchError",
+    "Finished",
+    "Hardware",
+    "ImageSample",
+    "Latency",
+    "NotApplicable",
+    "Objective",
+    "Perturbed",
+    "Policy",
+    "Sample",
+    "Search",
+    "Source",
+    "StagedModel",
+    "TextSample",
+    "Trace",
+    "Unwritable",
+    "WordModel",
+    "Workload",
+    "unwatched",
+]
