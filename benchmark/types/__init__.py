@@ -11,12 +11,13 @@ from benchmark.types.protocols import (
     Objective,
     Policy,
     Search,
+    Source,
     StagedModel,
     WordModel,
     Workload,
     unwatched,
 )
-from benchmark.types.results import Cost, Perturbed, Source, Trace
+from benchmark.types.results import Cost, Perturbed, Trace
 from benchmark.types.samples import Batch, Dataset, ImageSample, Sample, TextSample
 
 __all__ = [

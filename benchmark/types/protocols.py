@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from benchmark.types.samples import Batch, Sample
@@ -105,6 +106,14 @@ class Policy(Protocol):
     def step(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One exit: logits (b, C) and state -> stop (b,) bool and the next state (b, …)."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What an attack is made against, where that is not what is measured: a model and the rule it exits by."""
+
+    model: EarlyExitModel
+    policy: Policy
 
 
 class Workload(Protocol):

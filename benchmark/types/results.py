@@ -11,8 +11,6 @@ from benchmark.types.samples import Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.types.protocols import EarlyExitModel, Policy
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -46,11 +44,3 @@ class Perturbed:
     settings: dict[str, Any] = field(default_factory=dict)
     from_cache: bool = False
     trails: Sequence[Sequence[Sequence[int]]] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What an attack is made against, where that is not what is measured: a model and the rule it exits by."""
-
-    model: EarlyExitModel
-    policy: Policy
