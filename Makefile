@@ -1,6 +1,8 @@
+# make setup  a virtual environment with the locked versions
 # make demo   the whole idea in one sweep, from nothing
 # make reference   the committed records as leaderboard, tables and figures
-# make test   formatting, types, import contracts, tests
+# make check  formatting, lint, types, import contracts, quick tests: under a minute
+# make test   the same with all tests
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,12 +10,14 @@ BIN := .venv/bin
 DEMO_LIMIT ?= 200
 SWEEP := model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t
 
-.PHONY: demo reference test format clean
+.PHONY: setup demo reference lint check test format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+setup: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/exitbench run -m $(SWEEP) limit=$(DEMO_LIMIT)
@@ -29,11 +33,18 @@ reference: .venv/installed
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table card --out results/reference/card.csv
 	$(BIN)/exitbench plots --records $(REFERENCE) --out results/reference/figures
 
-test: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 	$(BIN)/lint-imports --no-cache
+
+# The rooms whose tests decide on numbers and need neither a model nor a process of their own.
+QUICK := tests/records tests/policies tests/cost/test_matrix_products.py tests/attacks/test_objectives.py
+check: lint
+	$(BIN)/python -m pytest $(QUICK)
+
+test: lint
 	$(BIN)/python -m pytest
 
 format: .venv/installed

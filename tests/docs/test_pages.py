@@ -9,7 +9,7 @@ from benchmark.data.sources.assets import ASSETS, asset_entry
 from benchmark.records.columns import CSV_COLUMNS
 from benchmark.utils.cache import MANIFEST, cache_dir
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def described(page: str) -> list[str]:
