@@ -218,18 +218,18 @@ def measure(
     """
     from benchmark.hardware.profiles import applied
     from benchmark.timing.stopwatch import Limits
-    from benchmark.timing.task import Task, timed
-    from benchmark.timing.worker import timed_alone
+    from benchmark.timing.timed_task import TimedTask, time_task
+    from benchmark.timing.worker import time_in_worker
 
     if not len(samples):
         raise ExitbenchError("measure: expected at least one sample, got none")
     profile = _profile(hardware)
     limits = Limits(time_limit_s=time_limit_s)
-    task = Task(policy, samples, profile, limits, seed, scenario, batch, refill)
+    task = TimedTask(policy, samples, profile, limits, seed, scenario, batch, refill)
     if isinstance(model, Mapping):
-        return timed_alone(dict(model), task)
+        return time_in_worker(dict(model), task)
     with applied(profile):
-        return timed(model, task)
+        return time_task(model, task)
 
 
 def _profile(hardware: str | Hardware) -> Hardware:

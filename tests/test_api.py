@@ -18,7 +18,7 @@ from benchmark.policies.never import Never
 from benchmark.records import record
 from benchmark.timing import worker_entry
 from benchmark.timing.stopwatch import Limits
-from benchmark.timing.task import Task
+from benchmark.timing.timed_task import TimedTask
 from benchmark.types import ExitbenchError
 
 CONF = str(Path(__file__).parent / "conf")
@@ -52,7 +52,7 @@ def test_weights_are_loaded_on_the_profiles_threads(ask, tmp_path, monkeypatch):
             recorded(*words, "timing.samples=0", folder=tmp_path / "records")
         else:
             chosen = api.load(*words, config_dir=CONF)
-            task = Task(Never(), chosen.clean_samples, chosen.hardware, Limits(min_passes=2, max_passes=2))
+            task = TimedTask(Never(), chosen.clean_samples, chosen.hardware, Limits(min_passes=2, max_passes=2))
             _ = worker_entry._timed(chosen.model_config, task) if ask == "worker" else chosen.model
         assert torch.get_num_threads() == 2
     finally:

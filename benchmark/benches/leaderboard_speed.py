@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark.benches.support.setup import options
+from benchmark.benches.support.setup import parse_options
 from benchmark.records.record import record_id
 from benchmark.records.seal import opened, sealed
 from benchmark.types import ExitbenchError
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a folder without records.
     """
-    asked = options("leaderboard_speed", DEFAULTS, arguments)
+    asked = parse_options("leaderboard_speed", DEFAULTS, arguments)
     with tempfile.TemporaryDirectory(prefix="exitbench-speed-") as name:
         folder = Path(name) / "records"
         size = copies(_found(asked["folder"]), asked["records"], folder)

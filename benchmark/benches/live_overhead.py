@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmark.benches.support.setup import CPU, family, options
+from benchmark.benches.support.setup import CPU, load_family, parse_options
 from benchmark.engine.execute import run_early, run_full
 from benchmark.hardware.profiles import applied
 from benchmark.policies.base import ThresholdPolicy
@@ -33,11 +33,11 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a model that is not there.
     """
-    asked = options("live_overhead", DEFAULTS, arguments)
+    asked = parse_options("live_overhead", DEFAULTS, arguments)
     limits = Limits(time_limit_s=asked["seconds"], min_passes=3)
     rows = []
     for name in asked["models"].split(","):
-        one = family(name, asked["samples"])
+        one = load_family(name, asked["samples"])
         clock: Callable[..., Latency] = partial(measure, units=one.batches, read=read_one, limits=limits)
         full, plain = partial(run_full, one.model), partial(_plain, one.model)
         with applied(CPU), host_lock():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmark.benches.support import peer_counters, peer_engines, peer_latency, peer_report
-from benchmark.benches.support.setup import CPU, family, options
+from benchmark.benches.support.setup import CPU, load_family, parse_options
 from benchmark.engine.execute import run_full
 from benchmark.hardware.machine import fingerprint, noise
 from benchmark.hardware.profiles import applied
@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a folder that cannot be written.
     """
-    asked = options("peers", DEFAULTS, arguments)
-    families = {name: family(name, asked["samples"]) for name in ("minilm_exits", "dvt_fashion")}
+    asked = parse_options("peers", DEFAULTS, arguments)
+    families = {name: load_family(name, asked["samples"]) for name in ("minilm_exits", "dvt_fashion")}
     text = families["minilm_exits"]
     vit, pixels = _vit()
     tokens, ids = _FullDepth(text.model), text.batches[0].inputs["input_ids"]
@@ -41,16 +41,16 @@ def main(arguments: list[str]) -> int:
     disturbed = noise()
     with applied(CPU), host_lock():
         rows = [
-            *peer_latency.compared(
+            *peer_latency.compare(
                 "minilm_exits, full depth", lambda: run_full(text.model, text.batches[0]), asked["passes"]
             ),
-            *peer_latency.compared("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), asked["passes"]),
-            *peer_counters.compared(f"minilm_exits, {ids.shape[1]} tokens", tokens, ids),
-            *peer_counters.compared("vit_tiny_patch16, 32 px", vit, pixels),
+            *peer_latency.compare("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), asked["passes"]),
+            *peer_counters.compare(f"minilm_exits, {ids.shape[1]} tokens", tokens, ids),
+            *peer_counters.compare("vit_tiny_patch16, 32 px", vit, pixels),
         ]
         for name, one in families.items():
             case = f"{name}, batches of {asked['batch']}"
-            rows += peer_engines.compared(case, one.model, one.policy, one.samples, CPU, asked["batch"], limits)
+            rows += peer_engines.compare(case, one.model, one.policy, one.samples, CPU, asked["batch"], limits)
     print(peer_report.text(rows))
     if asked["out"]:
         facts, words = fingerprint(), " ".join(f"{key}={value}" for key, value in asked.items())

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.benches.support.setup import CPU, Family, family, options
+from benchmark.benches.support.setup import CPU, Family, load_family, parse_options
 from benchmark.cost.macs import cost, table
-from benchmark.cost.matrix_products import Call, products_of, together
+from benchmark.cost.matrix_products import Call, products_of, run_in_order
 from benchmark.engine.execute import run_early
 from benchmark.hardware.profiles import applied
 from benchmark.timing.timed_section import host_lock
@@ -44,10 +44,10 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a model that is not there.
     """
-    asked = options("products", DEFAULTS, arguments)
+    asked = parse_options("products", DEFAULTS, arguments)
     random.seed(asked["seed"])
     for name in asked["models"].split(","):
-        one = family(name, asked["samples"], asked["seed"])
+        one = load_family(name, asked["samples"], asked["seed"])
         with applied(CPU), host_lock():
             stages, products = _times(one, asked["rounds"])
         _report(name, one, stages, products)
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
 def _times(one: Family, rounds: int) -> tuple[list[list[float]], list[list[float]]]:
     """Median seconds of each sample (n) and stage (E), whole and of its products alone."""
     whole = [_stages(one.model, batch) for batch in one.batches]
-    alone = [[together(products_of(stage)) for stage in stages] for stages in whole]
+    alone = [[run_in_order(products_of(stage)) for stage in stages] for stages in whole]
     for calls in (*whole, *alone):  # once before the clock
         for call in calls:
             call()

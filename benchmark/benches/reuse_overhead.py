@@ -65,7 +65,7 @@ def _numbers(arguments: list[str]) -> dict[str, int]:
 def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: int, products: bool) -> None:
     import torch
 
-    from benchmark.cost.matrix_products import products_of, together
+    from benchmark.cost.matrix_products import products_of, run_in_order
     from benchmark.models.dvt import DVT
     from benchmark.models.layers.native_library import library, operators_alone
     from benchmark.types import Batch
@@ -87,7 +87,9 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
         apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))
         times = _interleaved(runs, rounds)
         alone = (
-            _interleaved({name: together(products_of(run)) for name, run in runs.items()}, rounds) if products else {}
+            _interleaved({name: run_in_order(products_of(run)) for name, run in runs.items()}, rounds)
+            if products
+            else {}
         )
     macs = {name: models[name.partition(",")[0]].closed_form_macs(0)[-1] for name in runs}
     print(f"\n{title}, batch {batch_size}, {rounds} rounds; logits differ by {apart:.1e} from the usual form's")

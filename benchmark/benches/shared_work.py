@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmark.benches.support.setup import options
+from benchmark.benches.support.setup import parse_options
 from benchmark.types import ExitbenchError
 from benchmark.utils.cache import cache_dir
 from benchmark.utils.progress import track
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         ExitbenchError: an argument that is not one of DEFAULTS; a command that failed; no Linux, which alone counts
             the seconds of processes that outlive their parent.
     """
-    asked = options("shared_work", DEFAULTS, arguments)
+    asked = parse_options("shared_work", DEFAULTS, arguments)
     names = str(asked["sweeps"]).split(",")
     if unknown := set(names) - set(SWEEPS):
         raise ExitbenchError(f"bench shared_work: expected sweeps of {', '.join(SWEEPS)}, got {', '.join(unknown)}")

@@ -35,12 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _stopwatch() -> int:
     """A real A/A and a real A/B of ratio 2; 1 where the truth lies outside an interval that claims to hold it."""
     from benchmark.hardware.machine import noise
-    from benchmark.timing.self_test import lines, recovered
+    from benchmark.timing.stopwatch_check import format_table, time_known_work
 
     disturbance = noise()
     print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)
-    found = recovered()
-    print("\n".join(lines(found)))
+    found = time_known_work()
+    print("\n".join(format_table(found)))
     missed = [what for what, truth, seen in found if not seen.speedup_lo <= truth <= seen.speedup_hi]
     print(f"outside its interval: {', '.join(missed)}" if missed else "both truths lie in their intervals")
     print("an interval misses the truth once in twenty even on an idle machine; run it again before you worry")

@@ -54,7 +54,7 @@ class _Guard(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def tally(run: Callable[[], Any]) -> int:
+def count_call(run: Callable[[], Any]) -> int:
     """MACs of what a call executes; ExitbenchError for an operator of unknown cost."""
     with FlopCounterMode(display=False) as counter, _Guard():
         run()
@@ -71,7 +71,7 @@ def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
     generator = model.exits(model.probe(length))
     total, cumulative = 0, []
     for _ in range(model.num_exits):
-        total += tally(lambda: next(generator))
+        total += count_call(lambda: next(generator))
         cumulative.append(total)
     generator.close()
     if cumulative != sorted(cumulative):

@@ -33,7 +33,7 @@ class _Recorder(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-def together(calls: Sequence[Call]) -> Call:
+def run_in_order(calls: Sequence[Call]) -> Call:
     """One call that makes all of them, in order."""
 
     def run() -> None:

@@ -19,17 +19,17 @@ from benchmark.utils.progress import track
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a GPU that nobody asked for
 
 
-def graphs() -> int:
+def graph_count() -> int:
     """How many graphs torch has compiled in this process so far, those that it took from its disk included."""
     return counters["stats"]["unique_graphs"]
 
 
-def sizes_differ(batches: Sequence[Batch], shrinking: bool) -> bool:
+def needs_dynamic_shapes(batches: Sequence[Batch], shrinking: bool) -> bool:
     """Whether one compiled stage meets several shapes: batches that shrink, or texts of several lengths."""
     return shrinking or len({tuple(tuple(one.shape) for one in batch.inputs.values()) for batch in batches}) > 1
 
 
-def compiled(
+def compile_model(
     model: Any,
     batches: Sequence[Batch],
     runs: Sequence[Callable[[Any], Any]],
@@ -46,10 +46,10 @@ def compiled(
     Raises:
         ExitbenchError: a stage that torch.compile cannot take whole, or not for all its shapes.
     """
-    dynamic, before, from_disk = sizes_differ(batches, shrinking), graphs(), _from_disk()
+    dynamic, before, from_disk = needs_dynamic_shapes(batches, shrinking), graph_count(), _from_disk()
     stages = compile_stages(model, dynamic, backend)
     seconds = []
-    with _refused(), torch.inference_mode():
+    with _compile_errors(), torch.inference_mode():
         for again in (False, True):
             started = time.perf_counter()
             if not again:
@@ -64,15 +64,15 @@ def compiled(
     facts = {
         "stages": stages,
         "dynamic": dynamic,
-        "graphs": graphs() - before,
+        "graphs": graph_count() - before,
         "graphs_from_disk": _from_disk() - from_disk,
     }
     return {"compile_s": max(0.0, seconds[0] - seconds[1]), "compiled": facts}
 
 
-def late(before: int) -> list[str]:
+def compiled_late(before: int) -> list[str]:
     """Why not to trust a measurement in which graphs were compiled; `before` is what `graphs` said before it."""
-    return [f"{graphs() - before} graph(s) were compiled while the clock ran"] if graphs() > before else []
+    return [f"{graph_count() - before} graph(s) were compiled while the clock ran"] if graph_count() > before else []
 
 
 def _from_disk() -> int:
@@ -80,7 +80,7 @@ def _from_disk() -> int:
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def _compile_errors() -> Iterator[None]:
     """What torch.compile raises, as one line."""
     try:
         yield

@@ -30,10 +30,10 @@ def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tens
 
     A single sample either stops or goes on: one bool per exit crosses from the device, and nothing is compacted.
     """
-    return _run_one(model, policy, batch) if len(batch) == 1 else live(policy, model, batch)
+    return _run_single(model, policy, batch) if len(batch) == 1 else live(policy, model, batch)
 
 
-def _run_one(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+def _run_single(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     device = batch.lengths.device
     ask = policy.step_one if isinstance(policy, ThresholdPolicy) else partial(_step_one, policy)
     state, seen = policy.start(1, str(device)), read_live(policy, model)

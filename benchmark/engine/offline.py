@@ -18,12 +18,14 @@ from benchmark.policies.base import read_live
 from benchmark.types import Batch, EarlyExitModel, Policy, StagedModel
 
 WINDOW = 8  # batches whose samples may be regrouped, and which a round times together
-SIMILAR = 0.85  # shortest over longest of what may be joined: more padding than that costs more than a full batch gains
+MIN_LENGTH_RATIO = (
+    0.85  # shortest over longest of what may be joined: more padding than that costs more than a full batch gains
+)
 
 Window = Sequence[Batch]
 
 
-def by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+def sort_into_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Positions in batches of `size`, the longest together, so that batches hold little padding.
 
     Equal lengths keep their order; the last batch may be smaller.
@@ -48,7 +50,7 @@ def full_window(model: EarlyExitModel, window: Window) -> list[Tensor]:
 def early_window(model: EarlyExitModel, policy: Policy, window: Window, refill: bool = True) -> tuple[Tensor, Tensor]:
     """Answered logits (n, C) and exit depths (n,), in the order of the batches' rows."""
     if refill and len(window) > 1 and isinstance(model, StagedModel):
-        return _Refilled(model, policy, window).run()
+        return _RefilledRun(model, policy, window).run()
     parts = [run_early(model, policy, batch) for batch in window]
     return torch.cat([logits for logits, _ in parts]), torch.cat([depths for _, depths in parts])
 
@@ -62,7 +64,7 @@ class _Group:
 
     positions: Tensor
     running: Any
-    remembered: Tensor  # (g, …)
+    policy_state: Tensor  # (g, …)
     lengths: Tensor
 
     @property
@@ -73,7 +75,7 @@ class _Group:
         return len(self.positions)
 
 
-class _Refilled:
+class _RefilledRun:
     """One run over a window. Samples that an exit keeps wait there until as many as a full batch go on together."""
 
     def __init__(self, model: Any, policy: Policy, window: Window) -> None:
@@ -90,12 +92,12 @@ class _Refilled:
         start = 0
         for batch in self.window:
             positions = torch.arange(start, start + len(batch), device=self.device)
-            remembered = self.policy.start(len(batch), str(self.device))
-            self._advance(_Group(positions, self.model.begin(batch), remembered, batch.lengths.cpu()), 1)
+            policy_state = self.policy.start(len(batch), str(self.device))
+            self._advance(_Group(positions, self.model.begin(batch), policy_state, batch.lengths.cpu()), 1)
             start += len(batch)
         for depth in range(1, self.model.num_exits):
             while self.waiting[depth]:
-                self._advance(self._take(depth), depth + 1)
+                self._advance(self._next_batch(depth), depth + 1)
         return self.answers, self.depths
 
     def _advance(self, group: _Group, depth: int) -> None:
@@ -107,29 +109,29 @@ class _Refilled:
         self.answers[group.positions] = logits  # those that go on are answered again
         if depth == self.model.num_exits:
             return
-        stop, remembered = self.policy.step(columns[:, self.seen], group.remembered)
+        stop, policy_state = self.policy.step(columns[:, self.seen], group.policy_state)
         rows = (~stop).nonzero().flatten()  # the one wait for the device
         if len(rows) < len(stop):
             self.depths[group.positions[stop]] = depth
         if not len(rows):
             return
         waiting = self.waiting[depth]
-        staying = self._part(_Group(group.positions, running, remembered, group.lengths), rows)
+        staying = self._select(_Group(group.positions, running, policy_state, group.lengths), rows)
         while waiting and not _similar(staying.longest, waiting[0].longest):
-            self._advance(self._take(depth), depth + 1)
+            self._advance(self._next_batch(depth), depth + 1)
         waiting.append(staying)
         while sum(map(len, waiting)) >= self.size:
-            self._advance(self._take(depth), depth + 1)
+            self._advance(self._next_batch(depth), depth + 1)
 
-    def _take(self, depth: int) -> _Group:
+    def _next_batch(self, depth: int) -> _Group:
         """At most a full batch of those that wait at an exit, first come first served."""
         taken, room, waiting = [], self.size, self.waiting[depth]
         while room and waiting:
             group = waiting.pop(0)
             if len(group) > room:
                 rows = torch.arange(len(group), device=self.device)
-                waiting.insert(0, self._part(group, rows[room:]))
-                group = self._part(group, rows[:room])
+                waiting.insert(0, self._select(group, rows[room:]))
+                group = self._select(group, rows[:room])
             taken.append(group)
             room -= len(group)
         if len(taken) == 1:
@@ -137,16 +139,16 @@ class _Refilled:
         return _Group(
             torch.cat([one.positions for one in taken]),
             self.model.join([one.running for one in taken]),
-            torch.cat([one.remembered for one in taken]),
+            torch.cat([one.policy_state for one in taken]),
             torch.cat([one.lengths for one in taken]),
         )
 
-    def _part(self, group: _Group, rows: Tensor) -> _Group:
+    def _select(self, group: _Group, rows: Tensor) -> _Group:
         if len(rows) == len(group):
             return group
         running = self.model.select(group.running, rows)
-        return _Group(group.positions[rows], running, group.remembered[rows], group.lengths[rows.cpu()])
+        return _Group(group.positions[rows], running, group.policy_state[rows], group.lengths[rows.cpu()])
 
 
 def _similar(one: int, other: int) -> bool:
-    return min(one, other) >= SIMILAR * max(one, other)
+    return min(one, other) >= MIN_LENGTH_RATIO * max(one, other)

@@ -12,15 +12,15 @@ from torch import nn
 
 from benchmark.types import ExitbenchError, Hardware
 
-MOST_GRAPHS = 64  # of one kind of stage; torch counts those of all layers together, and its own limit is 8
+MAX_GRAPHS_PER_STAGE = 64  # of one kind of stage; torch counts those of all layers together, and its own limit is 8
 
 
-def plain(hardware: Hardware) -> bool:
+def is_reference_precision(hardware: Hardware) -> bool:
     """Whether a profile computes in float32 without quantising: the reference that others are held against."""
     return hardware.dtype == "float32" and hardware.quantise == "none"
 
 
-def placed(model: Any, hardware: Hardware) -> Any:
+def place(model: Any, hardware: Hardware) -> Any:
     """The model on the profile's device and in its precision, not compiled; a copy where the precision is another.
 
     Where stages will be compiled it is a copy as well, which shares its weights: the caller's own stays eager.
@@ -29,16 +29,16 @@ def placed(model: Any, hardware: Hardware) -> Any:
     dynamic quantisation), so that a sample's logits depend a little on its neighbours. Modules that say
     `quantisable = False` stay float32.
     """
-    if plain(hardware):
+    if is_reference_precision(hardware):
         model = model.to(hardware.device).eval()
-        return _laid_out(model, hardware) if hardware.compiler == "eager" else _twin(model)
+        return _transpose_storage(model, hardware) if hardware.compiler == "eager" else _copy_sharing_weights(model)
     model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
     if hardware.quantise == "int8_dynamic":
         _quantise(model)
     return model
 
 
-def _laid_out(model: Any, hardware: Hardware) -> Any:
+def _transpose_storage(model: Any, hardware: Hardware) -> Any:
     """Eager on a processor: linear weights in the order in which their product reads them, values and shapes unchanged.
 
     For the few rows of one sample the other order takes up to twice as long.
@@ -50,7 +50,7 @@ def _laid_out(model: Any, hardware: Hardware) -> Any:
     return model
 
 
-def _twin(model: Any) -> Any:
+def _copy_sharing_weights(model: Any) -> Any:
     """A copy of a model's modules over the same parameters and buffers."""
     if not isinstance(model, nn.Module):
         return model
@@ -90,7 +90,7 @@ def compile_stages(model: Any, dynamic: bool, backend: str = "inductor") -> int:
     """
     stages = list(_stages(model)) if isinstance(model, nn.Module) else []
     for stage in stages:
-        stage.compile(fullgraph=True, dynamic=dynamic, backend=backend, recompile_limit=MOST_GRAPHS)
+        stage.compile(fullgraph=True, dynamic=dynamic, backend=backend, recompile_limit=MAX_GRAPHS_PER_STAGE)
     if not stages:
         raise ExitbenchError("hardware.compiler: expected a model with lists of modules to compile, got one without")
     return len(stages)

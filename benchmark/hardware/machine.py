@@ -18,7 +18,7 @@ import psutil
 from benchmark.hardware.compilers import native_compiler
 
 # What a fingerprint's `id` is made of: a kernel update leaves it, another chip or torch does not.
-DECIDES_SPEED = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
+IDENTIFYING_FACTS = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
 
 
 def usable_cores() -> int:
@@ -48,13 +48,13 @@ def fingerprint() -> dict[str, Any]:
     }
     # Whether torch's operators do all of DVT's work decides its speed; which compiler spares it them hardly does.
     alone = ["operators alone"] if facts["native"] == "none" else []
-    decisive = json.dumps([facts[key] for key in DECIDES_SPEED] + alone).encode()
+    decisive = json.dumps([facts[key] for key in IDENTIFYING_FACTS] + alone).encode()
     return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
 
 
 def noise(seconds: float = 0.2) -> dict[str, Any]:
     """What could disturb a measurement, watched for `seconds`: load, cores, fractions busy and stolen, governor,
-    and whether waiting threads sleep (`wait_asleep`).
+    and whether waiting threads sleep (`sleep_while_waiting`).
 
     busy, steal: fractions in [0, 1] of all cores' time; steal is what the hypervisor gave to other guests.
     """

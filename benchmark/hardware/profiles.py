@@ -108,7 +108,7 @@ def applied(hardware: Hardware) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def wait_asleep() -> None:
+def sleep_while_waiting() -> None:
     """Let idle threads sleep instead of spin; call it before anything imports torch, which reads it once.
 
     A choice for busy machines, not a default. 12 small matrix products on two threads and two cores (median wall

@@ -23,10 +23,10 @@ from benchmark.records.record import Record, utc_now
 from benchmark.run import examples, precision
 from benchmark.run.precision import Tracer
 from benchmark.timing.audit import audit
-from benchmark.timing.executed_macs import executed
+from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits
-from benchmark.timing.task import Task, check, timed
-from benchmark.timing.worker import timed_alone
+from benchmark.timing.timed_task import TimedTask, check_scenario, time_task
+from benchmark.timing.worker import time_in_worker
 from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
 from benchmark.utils import cache_usage
 
@@ -57,7 +57,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
-        check(self.scenario, self.batch, self.timed or self.batch)
+        check_scenario(self.scenario, self.batch, self.timed or self.batch)
 
 
 def run(
@@ -76,7 +76,7 @@ def run(
     model_config: what `model` was made of, for a process of its own to time it; without it, this one does.
     """
     samples = take(dataset.test, settings.limit, settings.seed)
-    check(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
+    check_scenario(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
     tracer = Tracer(model, hardware, settings.batch_size, settings.batch if settings.scenario == "offline" else 1)
     if settings.timed or policy.reads == "extra":  # refused before anything is traced
         read_live(policy, model)
@@ -96,7 +96,9 @@ def run(
     chosen = perturbed.samples[: settings.timed]
     watched = {} if chosen else {"seconds": GLANCE_S}
     before = noise(**watched)
-    task = Task(policy, chosen, hardware, limits, settings.seed, settings.scenario, settings.batch, settings.refill)
+    task = TimedTask(
+        policy, chosen, hardware, limits, settings.seed, settings.scenario, settings.batch, settings.refill
+    )
     latency = _time(model, task, macs, model_config) if chosen else None
     return Record(
         **(_judged(policy, test, latency, precision.tie(hardware)) if latency else {"status": "ok"}),
@@ -156,12 +158,12 @@ def _protocol(model: Any, dataset: Dataset, clean: Trace, clean_macs: Tensor, te
     return {"protocol": budgeted_batch.section(clean, clean_macs, test, macs)}
 
 
-def _time(model: Any, task: Task, macs: Tensor, model_config: dict[str, Any] | None) -> Latency:
+def _time(model: Any, task: TimedTask, macs: Tensor, model_config: dict[str, Any] | None) -> Latency:
     """On the stopwatch, in a process of its own where the model can be built again; with the MACs its batches cost."""
-    found = timed(model, task) if model_config is None else timed_alone(model_config, task)
+    found = time_task(model, task) if model_config is None else time_in_worker(model_config, task)
     if task.scenario != "offline":
         return replace(found, padding_share=0.0)
-    counted = executed(model, task)
+    counted = executed_macs(model, task)
     depth = torch.tensor(found.exit_depths)
     useful = float(macs[torch.arange(found.n), depth - 1].mean()) / 1e9
     return replace(found, **counted, padding_share=max(0.0, 1 - useful / counted["gmacs_executed"]))

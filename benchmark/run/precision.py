@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmark.engine.placement import placed, plain
+from benchmark.engine.placement import is_reference_precision, place
 from benchmark.policies.base import trace_depths
 from benchmark.records import metrics
 from benchmark.run.trace_cache import traced
@@ -41,7 +41,7 @@ class Tracer:
 
     def as_run(self, samples: Sequence[Sample], description: str) -> Trace:
         """As the profile computes, uncompiled."""
-        if plain(self.hardware):
+        if is_reference_precision(self.hardware):
             return self.exact(samples, description)
         kind = f"{self.hardware.dtype}, {self.hardware.quantise}, batches of {self.live_batch}"
         what = f"{description}, {self.hardware.name}"
@@ -49,7 +49,7 @@ class Tracer:
 
     @cached_property
     def _placed(self) -> Any:
-        return placed(self.model, self.hardware)
+        return place(self.model, self.hardware)
 
 
 def shift(policy: Policy, exact: Trace, lived: Trace, latency: Latency | None, hardware: Hardware) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def shift(policy: Policy, exact: Trace, lived: Trace, latency: Latency | None, h
     them over those that were timed."""
     depth = trace_depths(policy, exact)
     answers, labels = _answers(exact, depth), exact.labels
-    if plain(hardware) and hardware.compiler != "eager" and latency is not None:
+    if is_reference_precision(hardware) and hardware.compiler != "eager" and latency is not None:
         n = latency.n
         now, then = torch.tensor(latency.exit_depths), depth[:n]
         answers_now, answers, labels = torch.tensor(latency.predictions), answers[:n], labels[:n]

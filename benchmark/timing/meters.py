@@ -68,7 +68,7 @@ class Meter:
     joules: Callable[[], float]
 
 
-def meter(device: str) -> Meter | None:
+def energy_meter(device: str) -> Meter | None:
     """The machine's own energy meter for a device, or None: nothing here estimates.
 
     The processor's is RAPL (whole packages, idle power included), readable by root or where the system allows it;

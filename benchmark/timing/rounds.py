@@ -30,8 +30,8 @@ class Clock:
     wall: Callable[[], int] = time.perf_counter_ns
     cpu: Callable[[], int] = time.process_time_ns  # all threads of this process, so neighbours do not count
     synchronise: Callable[[], None] = lambda: None
-    mark: Callable[[], Any] | None = None  # a device's own timestamp, read after the wait …
-    between: Callable[[Any, Any], int] = lambda start, end: end - start  # … as nanoseconds from one to another
+    record_event: Callable[[], Any] | None = None  # a device's own timestamp, read after the wait …
+    elapsed_ns: Callable[[Any, Any], int] = lambda start, end: end - start  # … as nanoseconds from one to another
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ def observe(run: Callable[[Any], Any], unit: Any, clock: Clock) -> tuple[int, in
     gc.disable()
     try:
         cpu = clock.cpu()
-        start = clock.mark() if clock.mark else clock.wall()
+        start = clock.record_event() if clock.record_event else clock.wall()
         run(unit)
-        end = clock.mark() if clock.mark else None
+        end = clock.record_event() if clock.record_event else None
         clock.synchronise()
-        wall = clock.wall() - start if end is None else clock.between(start, end)
+        wall = clock.wall() - start if end is None else clock.elapsed_ns(start, end)
         return wall, clock.cpu() - cpu
     finally:
         if collecting:
             gc.enable()
 
 
-def one_round(runs: Runs, unit: Any, order: Sequence[int], clock: Clock) -> tuple[list[int], list[int]]:
+def run_round(runs: Runs, unit: Any, order: Sequence[int], clock: Clock) -> tuple[list[int], list[int]]:
     """The three runs on one unit in the given order -> wall and CPU nanoseconds, columns full, early, canary."""
     wall, cpu = [0, 0, 0], [0, 0, 0]
     for kind in order:
@@ -79,7 +79,7 @@ def one_round(runs: Runs, unit: Any, order: Sequence[int], clock: Clock) -> tupl
     return wall, cpu
 
 
-def one_pass(n: int, rng: np.random.Generator) -> Iterator[tuple[int, tuple[int, ...]]]:
+def pass_order(n: int, rng: np.random.Generator) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Every sample once, shuffled, each with one of the six orders; all six equally often (± 1)."""
     orders = rng.permutation(np.arange(n) % len(ORDERS))
     for sample, order in zip(rng.permutation(n), orders, strict=True):
@@ -110,6 +110,6 @@ def warm_up(
     times: list[float] = []
     end = clock.wall() + limit_s * 1e9
     while not (steady := is_steady(times)) and len(times) < WARMUP_CAP and clock.wall() < end:
-        wall, cpu = one_round(runs, units[0], ORDERS[0], clock)
+        wall, cpu = run_round(runs, units[0], ORDERS[0], clock)
         times.append(sum(cpu if headline == "cpu" else wall))
     return answers, len(units) + len(times), not steady

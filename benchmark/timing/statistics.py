@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 # From so many samples on, this percentile has enough observations above it to be more than the maximum (MLPerf's rule).
 PERCENTILE_NEEDS = {50: 1, 90: 64, 99: 662}
-AT_ONCE = 1_000_000  # values of tables drawn again that are held at a time
+MAX_RESAMPLED_VALUES = 1_000_000  # values of tables drawn again that are held at a time
 
 
 class Interval(NamedTuple):
@@ -78,7 +78,7 @@ def repeat_half_width(numerator: Floats, denominator: Floats, seed: int, draws: 
     return 1.96 * _repeat_deviation(numerator, denominator, seed, draws)
 
 
-def ratio_of_repeats(numerator: Floats, denominator: Floats, seed: int, draws: int = 200) -> Interval:
+def ratio_of_fixed_units(numerator: Floats, denominator: Floats, seed: int, draws: int = 200) -> Interval:
     """`ratio_of_totals` with the interval of timing the *same* units again, for units that are not samples drawn from
     a population, such as the batches that one set of inputs was put into."""
     n, m = numerator.shape
@@ -96,7 +96,7 @@ def _repeat_deviation(numerator: Floats, denominator: Floats, seed: int, draws: 
     rng = np.random.default_rng(seed)
     rows = np.arange(n)[:, None]
     ratios = []
-    for first in range(0, draws, step := max(1, AT_ONCE // (n * m))):
+    for first in range(0, draws, step := max(1, MAX_RESAMPLED_VALUES // (n * m))):
         drawn = rng.integers(m, size=(min(step, draws - first), n, m))
         top, bottom = robust_times(numerator[rows, drawn], denominator[rows, drawn])  # (step, n)
         ratios.append(top.sum(-1) / bottom.sum(-1))

@@ -13,9 +13,9 @@ import numpy as np
 from benchmark.engine import offline
 from benchmark.engine.execute import run_early, run_full
 from benchmark.timing import statistics as bootstrap
-from benchmark.timing import verdict
-from benchmark.timing.rounds import Clock, ClockName, Observations, Runs, one_pass, one_round, warm_up
-from benchmark.timing.timed_section import REAL_CLOCK, section
+from benchmark.timing import summary
+from benchmark.timing.rounds import Clock, ClockName, Observations, Runs, pass_order, run_round, warm_up
+from benchmark.timing.timed_section import REAL_CLOCK, timed_section
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Hardware, Latency, Policy, StagedModel
 from benchmark.utils.progress import track
 
@@ -62,7 +62,7 @@ def stopwatch(
     """
     if any(len(batch) != 1 for batch in batches):
         raise ExitbenchError(f"single_stream: expected batches of 1, got {sorted({len(b) for b in batches})}")
-    with section(hardware) as (clock, headline, disturbed):
+    with timed_section(hardware) as (clock, headline, disturbed):
         found = measure(
             partial(run_full, model),
             partial(run_early, model, policy),
@@ -100,9 +100,9 @@ def stopwatch_offline(
     refill = refill and isinstance(model, StagedModel)
     units = offline.windows(batches, refill)
     samples = sum(map(len, batches))
-    least = max(limits.min_passes, math.ceil(verdict.FEWEST_SAMPLES / max(1, len(units))))
+    least = max(limits.min_passes, math.ceil(summary.FEWEST_SAMPLES / max(1, len(units))))
     limits = replace(limits, min_passes=least, max_passes=max(least, limits.max_passes))
-    with section(hardware) as (clock, headline, disturbed):
+    with timed_section(hardware) as (clock, headline, disturbed):
         found = measure(
             partial(offline.full_window, model),
             partial(offline.early_window, model, policy, refill=refill),
@@ -133,7 +133,7 @@ def measure(
     headline: ClockName = "cpu",
     limits: Limits = DEFAULT_LIMITS,
     seed: int = 0,
-    over: verdict.Over = "samples",
+    over: summary.Over = "samples",
     samples: int | None = None,
 ) -> Latency:
     """Time `early` against `full` on each unit, in rounds with a `canary` (another run of `full` unless given).
@@ -158,10 +158,10 @@ def measure(
         rounds=len(seen.sample_of),
         warmup_rounds=warmup_rounds,
         warmup_capped=capped,
-        **verdict.raw(seen),
-        **verdict.judged(seen, headline, seed, over),
-        **verdict.percentiles(seen, len(units) if over == "samples" else 0),
-        **verdict.throughput(seen, n),
+        **summary.raw_observations(seen),
+        **summary.summarise(seen, headline, seed, over),
+        **summary.percentiles(seen, len(units) if over == "samples" else 0),
+        **summary.throughput(seen, n),
         stopped_by=stopped_by,
         predictions=[prediction for prediction, _ in answered],
         exit_depths=[depth for _, depth in answered],
@@ -176,15 +176,15 @@ def _watch(
     limits: Limits,
     started: int,
     seed: int,
-    over: verdict.Over,
+    over: summary.Over,
 ) -> tuple[Observations, str]:
     """Whole passes until the interval is narrow enough, the time is up, or the passes are spent."""
     seen, rng = Observations(), np.random.default_rng(seed)
     with track((), "timing", total=limits.min_passes * len(units), unit="round") as bar:
         for passes in range(1, limits.max_passes + 1):
             pass_started = clock.wall()
-            for sample, order in one_pass(len(units), rng):
-                wall, cpu = one_round(runs, units[sample], order, clock)
+            for sample, order in pass_order(len(units), rng):
+                wall, cpu = run_round(runs, units[sample], order, clock)
                 seen.sample_of.append(sample)
                 seen.wall_ns.append(wall)
                 seen.cpu_ns.append(cpu)
@@ -197,12 +197,12 @@ def _watch(
     return seen, "rounds"
 
 
-def _narrow(seen: Observations, headline: ClockName, half_width: float, seed: int, over: verdict.Over) -> bool:
+def _narrow(seen: Observations, headline: ClockName, half_width: float, seed: int, over: summary.Over) -> bool:
     """Whether more rounds have little left to improve, in the speedup and in the canary.
 
     It looks at widths alone, never at where the canary's interval lies: that would be stopping on a wanted answer.
     """
     full, early, canary = seen.tables(headline)
-    if verdict.INTERVALS[over](full, canary, seed, draws=500).width > verdict.CANARY_WIDTH:
+    if summary.INTERVALS[over](full, canary, seed, draws=500).width > summary.CANARY_WIDTH:
         return False
     return bootstrap.repeat_half_width(full, early, seed) <= half_width

@@ -24,11 +24,11 @@ REAL_CLOCK = Clock()
 
 
 @contextmanager
-def section(hardware: Hardware) -> Iterator[tuple[Clock, ClockName, dict[str, Any]]]:
+def timed_section(hardware: Hardware) -> Iterator[tuple[Clock, ClockName, dict[str, Any]]]:
     """What every timed section is in: threads set, alone on the host, the noise of that moment written down."""
     with applied(hardware), host_lock():
         headline: ClockName = "cpu" if hardware.device == "cpu" else "wall"
-        yield clock_of(hardware.device), headline, noise()
+        yield device_clock(hardware.device), headline, noise()
 
 
 def synchronise(device: str) -> Callable[[], None]:
@@ -38,20 +38,20 @@ def synchronise(device: str) -> Callable[[], None]:
     return torch.mps.synchronize if device == "mps" else REAL_CLOCK.synchronise
 
 
-def clock_of(device: str) -> Clock:
+def device_clock(device: str) -> Clock:
     """The clocks of a device; on CUDA the wall time is read between events in the stream, with one wait per window."""
     if not device.startswith("cuda"):
         return Clock(synchronise=synchronise(device))
 
-    def mark() -> Any:
+    def record_event() -> Any:
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(device))
         return event
 
-    def between(start: Any, end: Any) -> int:
+    def elapsed_ns(start: Any, end: Any) -> int:
         return int(start.elapsed_time(end) * 1e6)
 
-    return Clock(synchronise=synchronise(device), mark=mark, between=between)
+    return Clock(synchronise=synchronise(device), record_event=record_event, elapsed_ns=elapsed_ns)
 
 
 @contextmanager

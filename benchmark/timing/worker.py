@@ -14,15 +14,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmark.timing.task import Task
+from benchmark.timing.timed_task import TimedTask
 from benchmark.types import ExitbenchError, Latency
 
 # Libraries kept quiet by what they read as they start; loading them to say so would take seconds of every worker.
-QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
+QUIET_LIBRARIES = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 REQUEST, ANSWER = "request.pickle", "answer.json"
 
 
-def timed_alone(model: dict[str, Any], task: Task) -> Latency:
+def time_in_worker(model: dict[str, Any], task: TimedTask) -> Latency:
     """`timed.timed` of the model that a configuration describes, built and timed by a child process.
 
     model: what `compose.build` makes the model of, plain data. The request is a pickle in a private folder that no one
@@ -36,7 +40,7 @@ def timed_alone(model: dict[str, Any], task: Task) -> Latency:
         (folder / REQUEST).write_bytes(pickle.dumps((model, task)))
         paths = os.pathsep.join(path for path in sys.path if path)
         words = [sys.executable, *_options(), "-m", "benchmark.timing.worker_entry", str(folder)]
-        environment = {**os.environ, **QUIET, "PYTHONPATH": paths}
+        environment = {**os.environ, **QUIET_LIBRARIES, "PYTHONPATH": paths}
         status = subprocess.run(words, env=environment, check=False).returncode
         return _read(folder / ANSWER, status)
 

@@ -36,13 +36,13 @@ def _timed(config: dict[str, Any], task: Any) -> dict[str, Any]:
     from benchmark.config.compose import build
     from benchmark.hardware.profiles import applied
     from benchmark.timing import meters
-    from benchmark.timing.task import timed
+    from benchmark.timing.timed_task import time_task
 
     base = meters.resident_bytes()
     torch.manual_seed(task.seed)  # as where the parent built the model: a model without weights is random
     with applied(task.hardware):
         model = build(config)
-    found = timed(model, task)
+    found = time_task(model, task)
     facts = {"worker": True, "base_rss_bytes": base, "peak_rss_bytes": meters.peak_resident_bytes()}
     return asdict(replace(found, **facts))
 

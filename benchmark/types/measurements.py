@@ -70,7 +70,7 @@ class Latency:
     gmacs_executed_full: float | None = None
     padding_share: float | None = None  # of gmacs_executed, what only padding asked for
     compile_s: float | None = None  # compiling and quantising, outside the clock; None where neither was asked for
-    compiled: dict[str, Any] = field(default_factory=dict)  # how many stages and graphs, as `compiling.compiled` counts
+    compiled: dict[str, Any] = field(default_factory=dict)  # how many stages and graphs, as `engine.compilation` counts
     worker: bool = False  # whether a process of its own was timed; only then are its bytes known
     weight_bytes: int | None = None  # parameters and buffers as the profile holds them
     peak_rss_bytes: int | None = None  # of the worker, the interpreter and its libraries included …

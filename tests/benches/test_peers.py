@@ -54,14 +54,14 @@ def test_clocks_agree_where_their_intervals_meet():
 
 def test_both_clocks_time_every_call():
     calls = []
-    mine, other = peer_latency.compared("a call", lambda: calls.append(1), passes=3)
+    mine, other = peer_latency.compare("a call", lambda: calls.append(1), passes=3)
     assert len(calls) >= 2 * 3 * peer_latency.BLOCK
     assert mine.value >= 0 < other.value
 
 
 def test_torch_counts_two_flops_a_mac_and_an_absent_counter_says_so(monkeypatch):
     monkeypatch.setattr(peer_counters.importlib.util, "find_spec", lambda name: None)
-    ours, torch_says, absent = peer_counters.compared("attends", Attends(), torch.rand(1, 1, 4, 8))
+    ours, torch_says, absent = peer_counters.compare("attends", Attends(), torch.rand(1, 1, 4, 8))
     assert ours.value == pytest.approx((2 * 4 * 4 * 8 + 4 * 8 * 3) / 1e9)
     assert torch_says.to_ours == 2
     assert (absent.value, "not installed" in absent.note) == (None, True)
@@ -69,7 +69,7 @@ def test_torch_counts_two_flops_a_mac_and_an_absent_counter_says_so(monkeypatch)
 
 @pytest.mark.skipif(not HAS_FVCORE, reason="fvcore is an extra: exitbench[peers]")
 def test_what_fvcore_counts_otherwise_adds_up():
-    *_, row = peer_counters.compared("attends", Attends(), torch.rand(1, 1, 4, 8))
+    *_, row = peer_counters.compare("attends", Attends(), torch.rand(1, 1, 4, 8))
     assert "layer_norm" in row.note
     assert "without fused attention (1 calls" in row.note
     assert row.note.endswith("which is all of the difference")
@@ -100,7 +100,7 @@ def test_masking_answers_as_one_sample_at_a_time(family):
 @both
 def test_three_engines_stand_side_by_side(family):
     model, policy, many = rule_and_samples(family)
-    ours, masks, single = peer_engines.compared(family, model, policy, many, CPU, 4, Limits(5, 2, 2))
+    ours, masks, single = peer_engines.compare(family, model, policy, many, CPU, 4, Limits(5, 2, 2))
     assert ours.to_ours is None
     for row in (masks, single):
         assert row.to_ours_lo <= row.to_ours <= row.to_ours_hi
@@ -109,9 +109,9 @@ def test_three_engines_stand_side_by_side(family):
 
 def test_answers_that_differ_are_counted():
     one = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([1, 2])
-    assert peer_engines.alike(one, one) == "same answers and exits"
-    assert peer_engines.alike(one, (one[0].flip(1), one[1])) == "2 of 2 samples differ"
-    assert peer_engines.alike(one, (one[0], torch.tensor([1, 1]))) == "1 of 2 samples differ"
+    assert peer_engines.agreement(one, one) == "same answers and exits"
+    assert peer_engines.agreement(one, (one[0].flip(1), one[1])) == "2 of 2 samples differ"
+    assert peer_engines.agreement(one, (one[0], torch.tensor([1, 1]))) == "1 of 2 samples differ"
 
 
 ROWS = [

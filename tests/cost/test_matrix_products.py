@@ -5,8 +5,8 @@ import torch
 from small_models import FAMILIES
 
 from benchmark.benches.products import shares, speedup
-from benchmark.cost.macs import tally
-from benchmark.cost.matrix_products import products_of, together
+from benchmark.cost.macs import count_call
+from benchmark.cost.matrix_products import products_of, run_in_order
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -17,10 +17,10 @@ def test_they_cost_what_the_call_costs(family, inference):
     batch = model.collate(samples(2))
     with torch.inference_mode(inference), torch.set_grad_enabled(False):
         calls = products_of(lambda: list(model.exits(batch)))
-        whole = tally(lambda: list(model.exits(batch)))
+        whole = count_call(lambda: list(model.exits(batch)))
         assert whole > 0
-        assert tally(together(calls)) == whole
-        assert tally(together(calls[1:])) < whole  # one that is missed is seen
+        assert count_call(run_in_order(calls)) == whole
+        assert count_call(run_in_order(calls[1:])) < whole  # one that is missed is seen
 
 
 def test_a_product_gives_the_same_again():

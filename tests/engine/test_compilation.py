@@ -11,15 +11,15 @@ from small_models import FAMILIES
 from torch import nn
 
 from benchmark.engine import compilation
-from benchmark.engine.compilation import compiled, graphs, late, sizes_differ
+from benchmark.engine.compilation import compile_model, compiled_late, graph_count, needs_dynamic_shapes
 from benchmark.engine.execute import run_full
-from benchmark.engine.placement import placed
+from benchmark.engine.placement import place
 from benchmark.policies.base import signals
 from benchmark.policies.entropy import Entropy
 from benchmark.run.trace import trace
-from benchmark.timing import task as timed
+from benchmark.timing import timed_task
 from benchmark.timing.stopwatch import Limits
-from benchmark.timing.task import Task
+from benchmark.timing.timed_task import TimedTask
 from benchmark.types import Batch, ExitbenchError, Hardware
 
 CPU = Hardware("compiled", "cpu", "float32", 1, "inductor")
@@ -51,15 +51,15 @@ def batches_of(family, count):
 @both
 def test_one_form_serves_all_sizes_and_the_caller_keeps_an_eager_model(family, traced_only):
     model, batches = batches_of(family, 6)
-    twin = placed(model, CPU)
-    found = compiled(twin, batches, [lambda batch: run_full(twin, batch)], batches, shrinking=False)
+    twin = place(model, CPU)
+    found = compile_model(twin, batches, [lambda batch: run_full(twin, batch)], batches, shrinking=False)
     assert found["compile_s"] >= 0
     assert found["compiled"]["dynamic"] == (family == "bert")  # images are of one size, texts are not
     assert found["compiled"]["graphs"] == (3 if family == "dvt" else 2)  # each transformer; all layers, all heads
-    before = graphs()
+    before = graph_count()
     for batch in batches:
         assert torch.allclose(run_full(twin, batch), run_full(model, batch), atol=1e-5)
-    assert late(before) == []
+    assert compiled_late(before) == []
     assert all(one._compiled_call_impl is None for one in model.modules())
     assert {id(one) for one in twin.parameters()} == {id(one) for one in model.parameters()}
 
@@ -68,12 +68,12 @@ def test_one_form_serves_all_sizes_and_the_caller_keeps_an_eager_model(family, t
 def test_nothing_is_compiled_on_the_clock(scenario, batch, traced_only):
     make, samples = FAMILIES["bert"]
     middle = float(signals(Entropy(1.0), trace(make(), samples(6), 6).logits)[:, 0].median()) + 1e-3
-    task = Task(Entropy(middle), samples(6), CPU, Limits(5, 2, 2), scenario=scenario, batch=batch)
-    seen = timed.timed(make(), task)
+    task = TimedTask(Entropy(middle), samples(6), CPU, Limits(5, 2, 2), scenario=scenario, batch=batch)
+    seen = timed_task.time_task(make(), task)
     assert not [reason for reason in seen.unreliable if "compiled" in reason]
     assert seen.compiled["graphs"] > 0
     assert len(set(seen.exit_depths)) > 1
-    plain = timed.timed(make(), replace(task, hardware=replace(CPU, compiler="eager")))
+    plain = timed_task.time_task(make(), replace(task, hardware=replace(CPU, compiler="eager")))
     assert (seen.predictions, seen.exit_depths) == (plain.predictions, plain.exit_depths)
     assert plain.compiled == {}
     assert plain.compile_s is None
@@ -84,9 +84,9 @@ def test_what_is_compiled_late_is_told(traced_only):
     model, batches = batches_of("bert", 6)
     compilation.compile_stages(model, False, "eager")
     run_full(model, batches[0])
-    before = graphs()
+    before = graph_count()
     run_full(model, batches[1])
-    assert late(before) == ["2 graph(s) were compiled while the clock ran"]
+    assert compiled_late(before) == ["2 graph(s) were compiled while the clock ran"]
 
 
 class Breaks(nn.Module):
@@ -114,24 +114,24 @@ def staged(stage):
 def test_a_stage_that_would_stay_eager_is_refused(traced_only):
     batch = Batch({"x": torch.ones(1, 3)}, torch.zeros(1))
     with pytest.raises(ExitbenchError, match=r"cannot take a stage whole \(.*\); try an eager profile") as caught:
-        compiled(staged(Breaks()), [batch], [], [], shrinking=False)
+        compile_model(staged(Breaks()), [batch], [], [], shrinking=False)
     assert "\n" not in str(caught.value)
 
 
 def test_a_stage_of_too_many_forms_is_refused(traced_only, monkeypatch):
-    monkeypatch.setattr("benchmark.engine.placement.MOST_GRAPHS", 3)
+    monkeypatch.setattr("benchmark.engine.placement.MAX_GRAPHS_PER_STAGE", 3)
     batch = Batch({"x": torch.ones(1, 3)}, torch.zeros(1))
     model = staged(Forks())
     model.exits = lambda batch: (model.stages[0](batch.inputs["x"], number) for number in range(9))
     with pytest.raises(ExitbenchError, match="needs more compiled forms than are allowed"):
-        compiled(model, [batch], [], [], shrinking=False)
+        compile_model(model, [batch], [], [], shrinking=False)
 
 
 def test_sizes_differ_by_length_or_because_batches_shrink():
     short, long = (Batch({"x": torch.ones(1, n)}, torch.tensor([n])) for n in (3, 4))
-    assert sizes_differ([short, long], False)
-    assert not sizes_differ([short, short], False)
-    assert sizes_differ([short, short], True)
+    assert needs_dynamic_shapes([short, long], False)
+    assert not needs_dynamic_shapes([short, short], False)
+    assert needs_dynamic_shapes([short, short], True)
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="no C++ compiler here")
@@ -140,7 +140,7 @@ def test_real_kernels_answer_alike():
     model = staged(nn.Linear(3, 2)).eval()
     batches = [Batch({"x": torch.randn(n, 3)}, torch.zeros(n)) for n in (2, 5)]
     wanted = [next(model.exits(batch)) for batch in batches]
-    found = compiled(model, batches, [lambda batch: next(model.exits(batch))], batches, shrinking=True)
+    found = compile_model(model, batches, [lambda batch: next(model.exits(batch))], batches, shrinking=True)
     assert found["compiled"] | {"graphs_from_disk": 0} == {
         "stages": 1, "dynamic": True, "graphs": 1, "graphs_from_disk": 0,
     }  # fmt: skip

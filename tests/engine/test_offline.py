@@ -14,9 +14,9 @@ from benchmark.policies.entropy import Entropy
 from benchmark.policies.never import Never
 from benchmark.policies.patience import Patience
 from benchmark.run.trace import trace
-from benchmark.timing.executed_macs import executed
+from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits, stopwatch
-from benchmark.timing.task import Task, collated, in_order, timed
+from benchmark.timing.timed_task import TimedTask, collate_batches, in_sample_order, time_task
 from benchmark.types import ExitbenchError, Hardware, StagedModel
 
 CPU = Hardware("cpu_1t", "cpu", "float32", 1)
@@ -36,7 +36,7 @@ def test_outputs_are_those_of_single_samples(family, size, refill):
     make, samples = FAMILIES[family]
     model, many = make(), samples(20)
     for policy in (halfway(model, many), Patience(1), Never()):
-        rows, batches = collated(model, Task(policy, many, CPU, scenario="offline", batch=size))
+        rows, batches = collate_batches(model, TimedTask(policy, many, CPU, scenario="offline", batch=size))
         single = [live(policy, model, model.collate([many[row]])) for row in rows]
         done = [offline.early_window(model, policy, one, refill) for one in offline.windows(batches, refill)]
         depths = torch.cat([one for _, one in done])
@@ -70,7 +70,7 @@ def test_refilled_batches_are_full_where_samples_are_many():
         return plain(running, depth)
 
     model.stage = counted
-    _, batches = collated(model, Task(policy, many, CPU, scenario="offline", batch=8))
+    _, batches = collate_batches(model, TimedTask(policy, many, CPU, scenario="offline", batch=8))
     _, depths = offline.early_window(model, policy, batches)
     for depth in (1, 2, 3):
         assert sum(sizes[depth]) == int((depths >= depth).sum())
@@ -80,13 +80,13 @@ def test_refilled_batches_are_full_where_samples_are_many():
 def test_texts_of_other_lengths_do_not_wait_for_each_other():
     make, samples = FAMILIES["bert"]
     model, many = make(), samples(24)
-    _, batches = collated(model, Task(Never(), many, CPU, scenario="offline", batch=3))
+    _, batches = collate_batches(model, TimedTask(Never(), many, CPU, scenario="offline", batch=3))
     widths = []
     plain = model.stage
     model.stage = lambda running, depth: widths.append(running[0].shape[1]) or plain(running, depth)
     offline.early_window(model, Never(), batches)
     longest = max(widths)
-    assert min(widths) < offline.SIMILAR * longest
+    assert min(widths) < offline.MIN_LENGTH_RATIO * longest
 
 
 @both
@@ -99,7 +99,7 @@ def test_executed_macs_are_the_histogram_times_cost_where_nothing_is_padded(fami
     depth = trace_depths(policy, seen)
     macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
     wanted = float(macs[torch.arange(len(many)), depth - 1].sum())
-    found = executed(model, Task(policy, many, CPU, scenario="offline", batch=4))
+    found = executed_macs(model, TimedTask(policy, many, CPU, scenario="offline", batch=4))
     assert found["gmacs_executed"] * 1e9 * len(many) == pytest.approx(wanted)
     assert found["gmacs_executed_full"] * 1e9 * len(many) == pytest.approx(float(macs[:, -1].sum()))
 
@@ -109,7 +109,7 @@ def test_padding_is_executed_and_counted():
     model, many = make(), samples(12)
     seen = trace(model, many)
     macs = table(cost(model, seen.lengths.tolist()), seen.lengths)
-    found = executed(model, Task(Never(), many, CPU, scenario="offline", batch=12))
+    found = executed_macs(model, TimedTask(Never(), many, CPU, scenario="offline", batch=12))
     assert found["gmacs_executed"] * 1e9 > 1.02 * float(macs[:, -1].mean())
 
 
@@ -118,15 +118,15 @@ def test_masking_without_compaction_saves_nothing(monkeypatch):
     make, samples = FAMILIES["dvt"]
     model, many = make(), samples(8)
     policy = halfway(model, many)
-    task = Task(policy, many, CPU, scenario="offline", batch=8)
-    honest = executed(model, task)
+    task = TimedTask(policy, many, CPU, scenario="offline", batch=8)
+    honest = executed_macs(model, task)
 
     def masked(model, policy, window, refill=True):
         for batch in window:
             list(model.exits(batch))
 
     monkeypatch.setattr(offline, "early_window", masked)
-    cheat = executed(model, task)
+    cheat = executed_macs(model, task)
     assert cheat["gmacs_executed"] == pytest.approx(cheat["gmacs_executed_full"])
     assert honest["gmacs_executed"] < 0.95 * cheat["gmacs_executed"]
 
@@ -137,7 +137,7 @@ def test_offline_timing_answers_in_the_samples_own_order(family):
     model, many = make(), samples(12)
     policy = halfway(model, many)
     limits = Limits(min_passes=2, max_passes=2)
-    found = timed(model, Task(policy, many, CPU, limits, scenario="offline", batch=4))
+    found = time_task(model, TimedTask(policy, many, CPU, limits, scenario="offline", batch=4))
     seen = trace(model, many)
     depth = trace_depths(policy, seen)
     assert found.exit_depths == depth.tolist()
@@ -156,7 +156,7 @@ def test_in_order_undoes_any_order():
     tiny = TinyExits()
     limits = Limits(min_passes=2, max_passes=2)
     found = stopwatch(tiny, tiny.policy(0.5), [tiny.collate([row]) for row in (2, 0, 1, 3)], CPU, limits=limits)
-    run = in_order(found, [2, 0, 1, 3])
+    run = in_sample_order(found, [2, 0, 1, 3])
     assert (run.exit_depths, run.predictions) == tiny.replayed(range(4), 0.5)
 
 
@@ -171,7 +171,7 @@ def test_in_order_undoes_any_order():
 def test_what_cannot_be_timed_is_one_line(changed, says):
     make, samples = FAMILIES["dvt"]
     with pytest.raises(ExitbenchError, match=says):
-        timed(make(), Task(Never(), samples(8), CPU, **{"scenario": "offline", **changed}))
+        time_task(make(), TimedTask(Never(), samples(8), CPU, **{"scenario": "offline", **changed}))
 
 
 def test_padding_leaves_with_the_texts_it_was_for():

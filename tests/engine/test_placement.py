@@ -11,7 +11,7 @@ from small_models import FAMILIES
 from torch import nn
 
 from benchmark.engine.execute import run_full
-from benchmark.engine.placement import _laid_out, placed
+from benchmark.engine.placement import _transpose_storage, place
 from benchmark.models.pretrained.weights import load_weights, save_weights
 from benchmark.types import Hardware
 
@@ -42,7 +42,7 @@ def test_storage_turns_and_nothing_else(family):
     before, parameters = copy.deepcopy(model.state_dict()), [id(one) for one in model.parameters()]
     hash_before, batch = model.weights_hash, model.collate(samples(4))
     wanted = run_full(model, batch)
-    assert placed(model, EAGER) is model
+    assert place(model, EAGER) is model
     assert all(one.weight.t().is_contiguous() for one in linears(model))
     assert same_weights(model, before)
     assert [id(one) for one in model.parameters()] == parameters
@@ -54,7 +54,7 @@ def test_a_layout_that_changes_weights_is_caught():
     """The broken double turns the weight itself where it should turn its storage: no shape gives it away."""
     model = nn.Sequential(nn.Linear(6, 6))
     before = copy.deepcopy(model.state_dict())
-    assert same_weights(_laid_out(copy.deepcopy(model), EAGER), before)
+    assert same_weights(_transpose_storage(copy.deepcopy(model), EAGER), before)
     broken = copy.deepcopy(model)
     broken[0].weight.data = broken[0].weight.data.t()
     assert not same_weights(broken, before)
@@ -62,22 +62,22 @@ def test_a_layout_that_changes_weights_is_caught():
 
 @both
 def test_twice_is_once(family):
-    model = placed(FAMILIES[family][0](), EAGER)
+    model = place(FAMILIES[family][0](), EAGER)
     before = layout(model)
-    assert layout(placed(model, EAGER)) == before  # not even a copy
+    assert layout(place(model, EAGER)) == before  # not even a copy
 
 
 def test_a_checkpoint_is_the_same_to_the_byte(tmp_path):
     model = FAMILIES["dvt"][0]()
     before = save_weights(model.trainable_state(), tmp_path / "before.safetensors")
-    placed(model, EAGER)
+    place(model, EAGER)
     assert save_weights(model.trainable_state(), tmp_path / "after.safetensors") == before
     save_model(model, str(tmp_path / "whole.safetensors"))
     assert same_weights(model, load_file(tmp_path / "whole.safetensors"))
     other = FAMILIES["dvt"][0](width=12)
     for parameter in other.parameters():
         parameter.data.zero_()
-    placed(other, EAGER)
+    place(other, EAGER)
     assert load_weights(other, str(tmp_path / "before.safetensors")) == before
     assert same_weights(other, model.state_dict())
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_is_the_same_to_the_byte(tmp_path):
 def test_other_profiles_leave_the_callers_model_alone(hardware):
     model = FAMILIES["bert"][0]()
     before, state = layout(model), copy.deepcopy(model.state_dict())
-    assert placed(model, hardware) is not model
+    assert place(model, hardware) is not model
     assert layout(model) == before
     assert same_weights(model, state)
 
@@ -102,7 +102,7 @@ def test_other_profiles_leave_the_callers_model_alone(hardware):
 def test_off_the_processor_nothing_turns():
     model = FAMILIES["dvt"][0]()
     before = layout(model)
-    _laid_out(model, Hardware("cuda", "cuda", "float32", 1))
+    _transpose_storage(model, Hardware("cuda", "cuda", "float32", 1))
     assert layout(model) == before
 
 
@@ -115,4 +115,4 @@ def test_a_model_that_is_no_module_is_left_as_it_is():
             return self
 
     bare = Bare()
-    assert placed(bare, EAGER) is bare
+    assert place(bare, EAGER) is bare

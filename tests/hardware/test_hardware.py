@@ -145,10 +145,10 @@ def test_noise_gives_fractions():
 
 def test_waiting_threads_sleep_unless_the_user_said_otherwise(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    profiles.wait_asleep()
+    profiles.sleep_while_waiting()
     assert noise(0.01)["omp_wait_policy"] == "ACTIVE"
     monkeypatch.delenv("OMP_WAIT_POLICY")
-    profiles.wait_asleep()
+    profiles.sleep_while_waiting()
     assert noise(0.01)["omp_wait_policy"] == "PASSIVE"
 
 

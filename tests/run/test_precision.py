@@ -7,14 +7,14 @@ import torch
 from small_models import FAMILIES
 from torch import nn
 
-from benchmark.engine.placement import _stages, compile_stages, placed
+from benchmark.engine.placement import _stages, compile_stages, place
 from benchmark.policies.base import signals, trace_depths
 from benchmark.policies.entropy import Entropy
 from benchmark.run import precision
 from benchmark.timing import meters
 from benchmark.timing.audit import audit
 from benchmark.timing.stopwatch import Limits
-from benchmark.timing.task import Task, timed
+from benchmark.timing.timed_task import TimedTask, time_task
 from benchmark.types import ExitbenchError, Hardware
 
 FLOAT = Hardware("cpu_1t", "cpu", "float32", 1)
@@ -43,8 +43,8 @@ def test_the_audit_holds_in_every_precision(family, hardware, scenario, batch):
     model, many = make(), samples(10)
     tracer = precision.Tracer(model, hardware, 5, batch)
     policy = rule_for(tracer, many)
-    task = Task(policy, many, hardware, Limits(min_passes=2, max_passes=2), scenario=scenario, batch=batch)
-    found, seen = timed(model, task), tracer.as_run(many, "test")
+    task = TimedTask(policy, many, hardware, Limits(min_passes=2, max_passes=2), scenario=scenario, batch=batch)
+    found, seen = time_task(model, task), tracer.as_run(many, "test")
     checked = audit(policy, seen.logits, found.exit_depths, found.predictions, tie=precision.tie(hardware))
     assert checked.passed, checked
     assert found.compile_s is not None
@@ -83,8 +83,8 @@ def test_int8_weights_weigh_less():
     make, _ = FAMILIES["bert"]
     model = make()
     wide = nn.Sequential(nn.Linear(256, 256))
-    assert meters.weight_bytes(placed(wide, OTHERS["int8"])) < 0.3 * meters.weight_bytes(wide)
-    assert meters.weight_bytes(placed(model, OTHERS["bf16"])) < meters.weight_bytes(model)
+    assert meters.weight_bytes(place(wide, OTHERS["int8"])) < 0.3 * meters.weight_bytes(wide)
+    assert meters.weight_bytes(place(model, OTHERS["bf16"])) < meters.weight_bytes(model)
 
 
 @both

@@ -8,12 +8,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from pretend import MS, Machine, weather
+from simulated_machine import MS, Machine, weather
 from tiny_exits import TinyExits
 
 from benchmark.timing import rounds
 from benchmark.timing import statistics as bootstrap
-from benchmark.timing.rounds import one_pass
+from benchmark.timing.rounds import pass_order
 from benchmark.timing.stopwatch import Limits, measure, stopwatch
 from benchmark.timing.timed_section import host_lock
 from benchmark.types import Batch, ExitbenchError, Hardware, Latency
@@ -93,7 +93,7 @@ def test_each_sample_equally_often_and_positions_balanced():
     found = timed(Machine(), [1.0] * 12)
     assert set(Counter(found.sample_of).values()) == {2}
     rng = np.random.default_rng(0)
-    passes = [list(one_pass(12, rng)) for _ in range(50)]
+    passes = [list(pass_order(12, rng)) for _ in range(50)]
     assert all(Counter(order for _, order in one) == Counter(rounds.ORDERS * 2) for one in passes)
     assert len({tuple(sample for sample, _ in one) for one in passes}) == 50  # shuffled anew
     first_of_sample_0 = Counter(order[0] for one in passes for sample, order in one if sample == 0)
@@ -244,7 +244,7 @@ def test_the_repeat_half_width_covers_what_timing_the_same_samples_again_gives()
 
 @pytest.mark.parametrize("at_once", [1, 700, 10**6])
 def test_rounds_drawn_together_are_those_drawn_one_by_one(at_once, monkeypatch):
-    monkeypatch.setattr(bootstrap, "AT_ONCE", at_once)
+    monkeypatch.setattr(bootstrap, "MAX_RESAMPLED_VALUES", at_once)
     full, early = np.random.default_rng(3).lognormal(size=(2, 20, 7))
     rng, ratios = np.random.default_rng(5), []
     for _ in range(30):

@@ -18,17 +18,17 @@ from benchmark.policies.confidence import Confidence
 from benchmark.run.trace import trace
 from benchmark.timing import meters, worker, worker_entry
 from benchmark.timing.stopwatch import Limits
-from benchmark.timing.task import Task, timed
+from benchmark.timing.timed_task import TimedTask, time_task
 from benchmark.types import ExitbenchError, Hardware
 
 CONFIG = {"_target_": "benchmark.models.dvt.build", "num_classes": 4, "grids": [2, 3, 4], "width": 12, "depth": 2,
           "heads": 3, "mlp_ratio": 2, "image_size": 16, "mean": [0.5], "std": [0.5]}  # fmt: skip
 CPU = Hardware("cpu_1t", "cpu", "float32", 1)
-TASK = Task(Confidence(0.5), images().test[:10], CPU, Limits(min_passes=2, max_passes=2))
+TASK = TimedTask(Confidence(0.5), images().test[:10], CPU, Limits(min_passes=2, max_passes=2))
 
 
 def test_a_worker_answers_as_the_trace_does_and_knows_its_memory():
-    found = worker.timed_alone(CONFIG, TASK)
+    found = worker.time_in_worker(CONFIG, TASK)
     torch.manual_seed(TASK.seed)  # a model without weights is drawn as the worker draws it
     seen = trace(build(CONFIG), TASK.samples)
     depth = trace_depths(TASK.policy, seen)
@@ -47,12 +47,12 @@ def test_the_parent_blocks_and_never_polls(monkeypatch):
 
     def run(words, **options):
         seen.update(options)
-        made = timed(build(CONFIG), TASK)
+        made = time_task(build(CONFIG), TASK)
         (Path(words[-1]) / worker.ANSWER).write_text(json.dumps(asdict(made)))
         return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert worker.timed_alone(CONFIG, TASK).n == 10
+    assert worker.time_in_worker(CONFIG, TASK).n == 10
     assert set(seen) == {"env", "check"}
 
 
@@ -60,7 +60,7 @@ def test_the_parent_blocks_and_never_polls(monkeypatch):
 def test_a_worker_that_dies_is_one_line(monkeypatch, status, says):
     monkeypatch.setattr(subprocess, "run", lambda words, **options: subprocess.CompletedProcess(words, status))
     with pytest.raises(ExitbenchError, match=says):
-        worker.timed_alone(CONFIG, TASK)
+        worker.time_in_worker(CONFIG, TASK)
 
 
 def test_an_error_in_the_worker_comes_back_as_it_is(tmp_path, monkeypatch):
@@ -86,12 +86,12 @@ def test_energy_is_spent_per_sample_and_absent_without_a_meter(tmp_path, monkeyp
     found = meters.energy(pretend, lambda unit: None, lambda unit: None, [1, 2], 4, lambda: None, passes=2)
     assert found == {"energy_source": "pretend", "energy_full_j": 2.0, "energy_j": 0.5}
     monkeypatch.setattr(meters, "RAPL", tmp_path)
-    assert meters.meter("cpu") is None
+    assert meters.energy_meter("cpu") is None
     zone = tmp_path / "intel-rapl:0"
     zone.mkdir()
     (zone / "max_energy_range_uj").write_text("999999")
     (zone / "energy_uj").write_text("900000")
-    counter = meters.meter("cpu")
+    counter = meters.energy_meter("cpu")
     assert counter is not None
     (zone / "energy_uj").write_text("100000")  # it wrapped
     assert counter.joules() == pytest.approx(0.2)
@@ -103,4 +103,4 @@ def test_energy_counters_that_may_not_be_read_are_no_meter(tmp_path, monkeypatch
     zone.mkdir()
     (zone / "max_energy_range_uj").mkdir()  # cannot be read as a file, for root either
     monkeypatch.setattr(meters, "RAPL", tmp_path)
-    assert meters.meter("cpu") is None
+    assert meters.energy_meter("cpu") is None

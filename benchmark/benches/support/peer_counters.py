@@ -18,14 +18,14 @@ PRODUCTS = ("linear", "conv", "matmul", "addmm", "mm", "bmm", "baddbmm", "einsum
 ATTENTION = "attention"  # in the names of fused operators, of which fvcore knows none
 
 
-def compared(case: str, module: torch.nn.Module, given: torch.Tensor) -> list[Row]:
+def compare(case: str, module: torch.nn.Module, given: torch.Tensor) -> list[Row]:
     """Rows in GMACs or GFLOPs, as each tool calls them, of `module(given)`."""
 
     @torch.inference_mode()
     def run() -> None:
         module(given)
 
-    ours, (flops, parts) = macs.tally(run), _torch_count(run)
+    ours, (flops, parts) = macs.count_call(run), _torch_count(run)
     rows = [
         Row("gmacs", case, "exitbench", "GMACs", ours / 1e9),
         Row("gmacs", case, "torch FlopCounterMode", "GFLOPs", flops / 1e9, to_ours=flops / ours,

@@ -16,7 +16,7 @@ from benchmark.engine.execute import run_early
 from benchmark.policies.base import read_live
 from benchmark.timing import statistics as bootstrap
 from benchmark.timing.stopwatch import Limits, measure
-from benchmark.timing.task import Task, collated
+from benchmark.timing.timed_task import TimedTask, collate_batches
 from benchmark.types import Batch, EarlyExitModel, Hardware, Policy, Sample
 
 
@@ -41,11 +41,11 @@ def masked(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor,
     return answers, depths
 
 
-def compared(
+def compare(
     case: str, model: Any, policy: Policy, samples: Sequence[Sample], hardware: Hardware, size: int, limits: Limits
 ) -> list[Row]:
     """CPU milliseconds a sample of the three on all samples, in rounds; ratios to ours with intervals over rounds."""
-    order, batches = collated(model, Task(policy, samples, hardware, scenario="offline", batch=size))
+    order, batches = collate_batches(model, TimedTask(policy, samples, hardware, scenario="offline", batch=size))
     windows = offline.windows(batches, refill=True)
     ones = [model.collate([samples[row]]) for row in order]
 
@@ -68,13 +68,13 @@ def compared(
         ("masking without compaction", seen.full_cpu_ms, by_masks),
         ("one sample at a time", seen.canary_cpu_ms, one_by_one),
     ):
-        ratio = bootstrap.ratio_of_repeats(np.array([times]), mine, seed=0)
+        ratio = bootstrap.ratio_of_fixed_units(np.array([times]), mine, seed=0)
         rows.append(Row("offline", case, tool, "CPU ms a sample", statistics.median(times) / n, to_ours=ratio.value,
-                        to_ours_lo=ratio.lo, to_ours_hi=ratio.hi, note=alike(wanted, run(0))))  # fmt: skip
+                        to_ours_lo=ratio.lo, to_ours_hi=ratio.hi, note=agreement(wanted, run(0))))  # fmt: skip
     return rows
 
 
-def alike(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> str:
+def agreement(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> str:
     """Whether two runs over the same samples gave the same answers and exits."""
     other = (ours[0].argmax(-1) != theirs[0].argmax(-1)) | (ours[1] != theirs[1])
     return f"{int(other.sum())} of {len(other)} samples differ" if other.any() else "same answers and exits"

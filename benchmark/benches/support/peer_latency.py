@@ -16,7 +16,7 @@ from benchmark.timing.rounds import Clock, observe
 BLOCK = 5  # calls in a block; a block's mean is one value of either
 
 
-def compared(case: str, call: Callable[[], Any], passes: int, clock: Clock | None = None) -> list[Row]:
+def compare(case: str, call: Callable[[], Any], passes: int, clock: Clock | None = None) -> list[Row]:
     """Blocks of one and of the other in turns, each first equally often: neither is measured in better weather.
 
     They agree where their 95% intervals of the median meet.

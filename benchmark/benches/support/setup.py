@@ -30,7 +30,7 @@ class Family:
     mac_speedup: float  # of these samples, by replay
 
 
-def family(name: str, samples: int, seed: int = 0) -> Family:
+def load_family(name: str, samples: int, seed: int = 0) -> Family:
     """The model that `conf/model/<name>.yaml` describes, on `samples` test samples of its dataset."""
     from omegaconf import OmegaConf
 
@@ -49,7 +49,7 @@ def family(name: str, samples: int, seed: int = 0) -> Family:
     return Family(model, policy, chosen, [model.collate([one]) for one in chosen], promise)
 
 
-def options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+def parse_options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Arguments key=value over the defaults, numbers as their default's kind.
 
     Raises:

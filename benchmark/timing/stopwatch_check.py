@@ -15,7 +15,7 @@ UNITS = 12
 LIMITS = Limits(time_limit_s=20, min_passes=5, max_passes=40)
 
 
-def recovered(limits: Limits = LIMITS, width: int = 256) -> list[tuple[str, float, Latency]]:
+def time_known_work(limits: Limits = LIMITS, width: int = 256) -> list[tuple[str, float, Latency]]:
     """(what, true ratio, what the stopwatch says) for A against A and for A against half of it, on one thread.
 
     The work is chained products of matrices of `width` into two buffers made before: 64 of them are A. Fresh memory
@@ -41,7 +41,7 @@ def recovered(limits: Limits = LIMITS, width: int = 256) -> list[tuple[str, floa
     return found
 
 
-def lines(found: list[tuple[str, float, Latency]]) -> list[str]:
+def format_table(found: list[tuple[str, float, Latency]]) -> list[str]:
     """A small table of what was recovered."""
     rows = [f"  {'work':<16}{'true':>6}{'found':>8}{'95% interval':>18}{'off':>8}{'wall':>8}{'rounds':>8}"]
     for what, truth, seen in found:

@@ -12,10 +12,10 @@ CANARY_WIDTH = 0.05
 FEWEST_SAMPLES = 10  # the bootstrap of fewer is far too narrow
 Over = Literal["samples", "rounds"]
 # What an interval allows for: another draw of samples, or timing the same set again.
-INTERVALS = {"samples": bootstrap.ratio_of_totals, "rounds": bootstrap.ratio_of_repeats}
+INTERVALS = {"samples": bootstrap.ratio_of_totals, "rounds": bootstrap.ratio_of_fixed_units}
 
 
-def raw(seen: Observations) -> dict[str, Any]:
+def raw_observations(seen: Observations) -> dict[str, Any]:
     """Every observation as it was: milliseconds by kind and clock, one per round, and the sample of each round."""
     wall, cpu = seen.milliseconds("wall").T.tolist(), seen.milliseconds("cpu").T.tolist()
     names = ("full", "early", "canary")
@@ -24,7 +24,7 @@ def raw(seen: Observations) -> dict[str, Any]:
     return {**columns, "sample_of": list(seen.sample_of)}
 
 
-def judged(seen: Observations, headline: ClockName, seed: int, over: Over = "samples") -> dict[str, Any]:
+def summarise(seen: Observations, headline: ClockName, seed: int, over: Over = "samples") -> dict[str, Any]:
     """The ratios, their intervals by both clocks, and the doubts; the headline clock decides."""
     full, early, canary = seen.tables(headline)
     interval_of = INTERVALS[over]
@@ -41,11 +41,11 @@ def judged(seen: Observations, headline: ClockName, seed: int, over: Over = "sam
         "median_ratio": bootstrap.median_ratio(full, early),
         "repeat_half_width": bootstrap.repeat_half_width(full, early, seed),
         "interval_over": over,
-        "unreliable": _doubts(found["canary"], len(full) if over == "samples" else full.size, over),
+        "unreliable": _problems(found["canary"], len(full) if over == "samples" else full.size, over),
     }
 
 
-def _doubts(canary: Interval, n: int, over: Over) -> list[str]:
+def _problems(canary: Interval, n: int, over: Over) -> list[str]:
     """Why the numbers should not be ranked; nothing where the canary held."""
     where = f"canary {canary.value:.3f} [{canary.lo:.3f}, {canary.hi:.3f}]"
     doubts = []

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmark.engine import offline
-from benchmark.engine.placement import placed, plain
+from benchmark.engine.placement import is_reference_precision, place
 from benchmark.hardware.profiles import applied
 from benchmark.timing import meters
 from benchmark.timing.stopwatch import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline
@@ -22,7 +22,7 @@ SCENARIOS = ("single_stream", "offline")
 
 
 @dataclass(frozen=True)
-class Task:
+class TimedTask:
     """One timed section.
 
     batch: samples put together at exit 1; 1 in `single_stream`. refill: see `offline`.
@@ -38,7 +38,7 @@ class Task:
     refill: bool = True
 
 
-def timed(model: Any, task: Task) -> Latency:
+def time_task(model: Any, task: TimedTask) -> Latency:
     """Place the model, compile it where asked, and time it; answers are in the order of `task.samples`.
 
     Everything runs on the profile's threads, compiling and the energy meter's passes included: code that was compiled
@@ -47,41 +47,43 @@ def timed(model: Any, task: Task) -> Latency:
     Raises:
         ExitbenchError: a batch larger than the set; a scenario that is not there; a stage that cannot be compiled.
     """
-    check(task.scenario, task.batch, len(task.samples))
+    check_scenario(task.scenario, task.batch, len(task.samples))
     with applied(task.hardware):
         return _timed(model, task)
 
 
-def _timed(model: Any, task: Task) -> Latency:
+def _timed(model: Any, task: TimedTask) -> Latency:
     started = time.perf_counter()
-    model = placed(model, task.hardware)
+    model = place(model, task.hardware)
     took = time.perf_counter() - started
-    rows, batches = collated(model, task)
+    rows, batches = collate_batches(model, task)
     extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)} if isinstance(model, torch.nn.Module) else {}
     units = offline.windows(batches, task.refill and task.scenario == "offline")
-    late: Callable[[], list[str]] = list
+    compiled_late: Callable[[], list[str]] = list
     if task.hardware.compiler != "eager":
         from benchmark.engine import compilation  # takes a second to import
 
         wait, shrinking = synchronise(task.hardware.device), task.scenario == "offline"
-        extra |= compilation.compiled(model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait)
+        extra |= compilation.compile_model(
+            model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait
+        )
         took += extra["compile_s"]
-        late = partial(compilation.late, compilation.graphs())
-    if task.hardware.compiler != "eager" or not plain(task.hardware):
+        compiled_late = partial(compilation.compiled_late, compilation.graph_count())
+    if task.hardware.compiler != "eager" or not is_reference_precision(task.hardware):
         extra["compile_s"] = took
     watch: Callable[..., Latency] = stopwatch
     if task.scenario == "offline":
         watch = stopwatch_offline
     options = {"limits": task.limits, "seed": task.seed} | ({"refill": task.refill} if watch is not stopwatch else {})
     found = watch(model, task.policy, batches, task.hardware, **options)
-    extra["unreliable"] = [*found.unreliable, *late()]
+    extra["unreliable"] = [*found.unreliable, *compiled_late()]
     extra |= {"peak_device_bytes": meters.peak_device_bytes(task.hardware.device)}
-    if counter := meters.meter(task.hardware.device):
+    if counter := meters.energy_meter(task.hardware.device):
         extra |= _energy(counter, model, task, units)
-    return replace(in_order(found, rows), **extra)
+    return replace(in_sample_order(found, rows), **extra)
 
 
-def check(scenario: str, batch: int, samples: int) -> None:
+def check_scenario(scenario: str, batch: int, samples: int) -> None:
     """Raise ExitbenchError for what no timed section can be.
 
     Raises:
@@ -98,19 +100,19 @@ def check(scenario: str, batch: int, samples: int) -> None:
         )
 
 
-def collated(model: Any, task: Task) -> tuple[list[int], list[Batch]]:
+def collate_batches(model: Any, task: TimedTask) -> tuple[list[int], list[Batch]]:
     """Positions of the samples in the order they are run, and their batches on the profile's device."""
     size = task.batch if task.scenario == "offline" else 1
     groups = [[position] for position in range(len(task.samples))]
     if size > 1:
         lengths = model.collate(task.samples).lengths.tolist()
-        groups = offline.by_length(lengths, size)
+        groups = offline.sort_into_batches(lengths, size)
     dtype = getattr(torch, task.hardware.dtype)
     batches = [model.collate([task.samples[row] for row in group]) for group in groups]
     return [row for group in groups for row in group], [one.to(task.hardware.device, dtype) for one in batches]
 
 
-def in_order(found: Latency, rows: Sequence[int]) -> Latency:
+def in_sample_order(found: Latency, rows: Sequence[int]) -> Latency:
     """Answers put back from the order they were run in, `rows`, into the samples' own."""
     place = {row: position for position, row in enumerate(rows)}
     back = [place[row] for row in range(len(rows))]
@@ -121,7 +123,7 @@ def in_order(found: Latency, rows: Sequence[int]) -> Latency:
     )
 
 
-def _runs(model: Any, task: Task) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _runs(model: Any, task: TimedTask) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     def full(window: Any) -> Any:
         return offline.full_window(model, window)
 
@@ -131,6 +133,6 @@ def _runs(model: Any, task: Task) -> tuple[Callable[[Any], Any], Callable[[Any],
     return full, early
 
 
-def _energy(counter: meters.Meter, model: Any, task: Task, units: Sequence[Any]) -> dict[str, Any]:
+def _energy(counter: meters.Meter, model: Any, task: TimedTask, units: Sequence[Any]) -> dict[str, Any]:
     full, early = _runs(model, task)
     return meters.energy(counter, full, early, units, len(task.samples), synchronise(task.hardware.device))
