@@ -155,13 +155,13 @@ def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool 
     Raises:
         ExitbenchError: exits that are not what the model says; no samples; a model without weights to cache by.
     """
-    from benchmark.attacks.forward import place_of
+    from benchmark.attacks.forward import device_and_dtype
     from benchmark.run import trace as tracing
     from benchmark.run.trace_cache import traced
 
     if not len(samples):
         raise ExitbenchError("trace: expected at least one sample, got none")
-    device = str(place_of(model)[0])
+    device = str(device_and_dtype(model)[0])
     if cache:
         return traced(model, samples, batch_size, device, "float32", "trace")
     return tracing.trace(model, samples, batch_size, device)

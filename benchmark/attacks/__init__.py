@@ -1,1 +1,1 @@
-"""Inputs under attack: texts and images, their edits and balls, many hunted together, and what was done to them."""
+"""Slowdown attacks on texts and images: objectives, searches under a budget, a cache, and the report for the record."""

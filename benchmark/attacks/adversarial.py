@@ -1,11 +1,11 @@
-"""The workload that attacks: an objective, and for each kind of sample a search that follows it."""
+"""The attacked workload: an objective, and a search that minimises it for each kind of sample."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import AcquireReturnProxy, FileLock
@@ -29,15 +29,18 @@ from benchmark.utils import checks
 from benchmark.utils.cache import cache_dir
 from benchmark.utils.progress import track
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Perturbs samples against this model under this policy, once: the result is cached (see `attack_cache`).
+    """Attacks samples against a model under a policy, once: the result is cached (see `attacks.cache`).
 
-    searches: by kind of sample, "text" and "image". chunk: samples attacked together; each finished chunk is kept,
-    so an interrupted attack goes on where it stopped. cache: the folder, null for `attacks` in the suite's cache.
-    meaning: the sentence encoder behind the fact `meaning` of texts, or "none".
-    source_model, source_policy, source_threshold: the choices that `source` is built from; see `transfer`.
+    searches: by kind of sample, "text" and "image". chunk: samples attacked together; each finished chunk is stored,
+    so an interrupted attack resumes. cache: the folder, null for `attacks` in the suite's cache.
+    meaning: the sentence encoder for the column `meaning` of texts, or "none".
+    source_model, source_policy, source_threshold: the choices that `source` is built from; see `run.transfer`.
     """
 
     name: str
@@ -63,15 +66,15 @@ class Adversarial:
                 raise ExitbenchError(
                     f"workload.searches.{kind}: expected a search for {kind}, got one for {search.kind}"
                 )
-        self.objective(torch.zeros(1, 2, 2), torch.ones(1, dtype=torch.long))  # its own checks, before anything runs
+        self.objective(torch.zeros(1, 2, 2), torch.ones(1, dtype=torch.long))  # fails early on wrong arguments
         object.__setattr__(self, "searches", dict(self.searches))
 
     def apply(self, model: EarlyExitModel, policy: Policy, samples: Sequence[Sample]) -> Perturbed:
-        """The attacked samples with their facts, from the cache where this very attack was made before.
+        """The attacked samples with their per-sample columns; from the cache if this attack has been run before.
 
         Raises:
-            NotApplicable: the rule leaves at one exit before the last whatever the input, so no depth can be attacked.
-            ExitbenchError: samples of a kind without a search; a model that the search cannot work on.
+            NotApplicable: the rule leaves at one exit before the last on any input, so its depth cannot be attacked.
+            ExitbenchError: samples of a kind without a search; a model that the search does not support.
         """
         if not samples:
             return Perturbed([])
@@ -79,8 +82,8 @@ class Adversarial:
         if self.source is not None:
             model, policy = self.source.model, self.source.policy
         elif self.source_model or self.source_policy:
-            raise ExitbenchError("workload.source_model: expected a source built from it, got none; see `transfer`")
-        refuse_fixed(policy, model)
+            raise ExitbenchError("workload.source_model: expected a source built from it, got none; see `run.transfer`")
+        refuse_constant_depth(policy, model)
         settings = {
             "objective": attack_cache.describe(self.objective),
             "search": attack_cache.describe(search),
@@ -91,18 +94,18 @@ class Adversarial:
         key = attack_cache.key_of(model, policy, samples, settings)
         folder = Path(self.cache) if self.cache else cache_dir() / "attacks"
         path = folder / f"{key}.json"
-        if (made := attack_cache.load(path, samples)) is None:
-            with _alone(path):
-                made = attack_cache.load(path, samples, warn=False)
-                made = made or self._attack(model, policy, search, samples, path)
-        return Perturbed(made.samples, made.facts, settings | self._source_facts(), made.from_cache, made.trails)
+        if (attacked := attack_cache.load(path, samples)) is None:
+            with _locked(path):
+                attacked = attack_cache.load(path, samples, warn=False)
+                attacked = attacked or self._attack(model, policy, search, samples, path)
+        return replace(attacked, settings=settings | self._source_settings())
 
-    def _source_facts(self) -> dict[str, Any]:
+    def _source_settings(self) -> dict[str, Any]:
         if self.source is None:
             return {}
         rule = self.source.policy
-        named = {"model": self.source_model, "weights_sha256": getattr(self.source.model, "weights_hash", None)}
-        return {"source": named | {"policy": rule.name, "threshold": rule.threshold}}
+        source = {"model": self.source_model, "weights_sha256": getattr(self.source.model, "weights_hash", None)}
+        return {"source": source | {"policy": rule.name, "threshold": rule.threshold}}
 
     def _search(self, samples: Sequence[Sample]) -> Search:
         kinds = {sample.kind for sample in samples}
@@ -116,44 +119,45 @@ class Adversarial:
     def _attack(
         self, model: EarlyExitModel, policy: Policy, search: Search, samples: Sequence[Sample], path: Path
     ) -> Perturbed:
-        """Attack chunk by chunk, keeping each; the entry replaces the chunks when all are there."""
+        """Attack chunk by chunk and store each; the entry of the whole replaces the chunks' entries at the end."""
         parts: list[Perturbed] = []
-        kept: list[Path] = []
+        chunk_paths: list[Path] = []
         with track(samples, f"attack {self.name}", total=len(samples), unit="sample") as bar:
-            told = _gain_lost_on(bar, model.num_exits)
+            on_finished = _progress_callback(bar, model.num_exits)
             for start in range(0, len(samples), self.chunk):
                 chunk = samples[start : start + self.chunk]
-                kept.append(path.with_name(f"{path.stem}.{start}.json"))
-                part = attack_cache.load(kept[-1], chunk)
+                chunk_paths.append(path.with_name(f"{path.stem}.{start}.json"))
+                part = attack_cache.load(chunk_paths[-1], chunk)
                 if part is None:
-                    part = self._measured(search.run(model, policy, self.objective, chunk, self.seed, told), chunk)
-                    attack_cache.save(kept[-1], part)
+                    part = search.run(model, policy, self.objective, chunk, self.seed, on_finished)
+                    part = self._with_similarity(part, chunk)
+                    attack_cache.save(chunk_paths[-1], part)
                 else:
-                    _tell_again(part, told)
+                    _replay_progress(part, on_finished)
                 parts.append(part)
-        made = _joined(parts)
-        attack_cache.save(path, made)
-        for chunk_path in kept:
-            attack_cache.forget(chunk_path)
-        return made
+        attacked = _concatenated(parts)
+        attack_cache.save(path, attacked)
+        for chunk_path in chunk_paths:
+            attack_cache.remove(chunk_path)
+        return attacked
 
-    def _measured(self, part: Perturbed, clean: Sequence[Sample]) -> Perturbed:
-        """With the fact `meaning`, where texts are asked for it."""
+    def _with_similarity(self, part: Perturbed, clean: Sequence[Sample]) -> Perturbed:
+        """The part with the column `meaning`, for texts and unless it is switched off."""
         if self.meaning == semantic_similarity.NONE or clean[0].kind != "text":
             return part
         cosines = semantic_similarity.cosines(self.meaning, clean, part.samples)
         return replace(part, facts=part.facts | {"meaning": cosines})
 
 
-def refuse_fixed(policy: Policy, model: EarlyExitModel) -> None:
-    """Raise NotApplicable for a rule that leaves at one exit before the last whatever the logits.
+def refuse_constant_depth(policy: Policy, model: EarlyExitModel) -> None:
+    """Raise NotApplicable for a rule that leaves at one exit before the last on any logits.
 
-    Seen on made-up logits from even to sure that agree and disagree from exit to exit.
+    Tested on random logits from uniform to confident, on which exits agree and disagree.
     """
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     shape = (64, model.num_exits, model.num_classes)
-    logits = torch.randn(shape, generator=draw) * torch.logspace(-3, 2, 64)[:, None, None]
-    extra = torch.randn(*shape[:2], getattr(model, "extra_columns", 0), generator=draw) * 10
+    logits = torch.randn(shape, generator=generator) * torch.logspace(-3, 2, 64)[:, None, None]
+    extra = torch.randn(*shape[:2], getattr(model, "extra_columns", 0), generator=generator) * 10
     depth = decide.replay(policy, logits, extra)
     if (depth == depth[0]).all() and depth[0] < model.num_exits:
         raise NotApplicable(
@@ -162,8 +166,8 @@ def refuse_fixed(policy: Policy, model: EarlyExitModel) -> None:
         )
 
 
-def _alone(path: Path) -> AcquireReturnProxy:
-    """Holds an entry, so that two sweeps don't make the same attack; raises ExitbenchError where it can't be held."""
+def _locked(path: Path) -> AcquireReturnProxy:
+    """Lock an entry, so that two sweeps do not run the same attack; raises ExitbenchError if it cannot be locked."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path.with_suffix(".lock")).acquire()
@@ -173,27 +177,27 @@ def _alone(path: Path) -> AcquireReturnProxy:
         ) from error
 
 
-def _joined(parts: Sequence[Perturbed]) -> Perturbed:
-    """Chunks in order as one."""
+def _concatenated(parts: Sequence[Perturbed]) -> Perturbed:
+    """Parts in order as one."""
     facts = {name: [value for part in parts for value in part.facts[name]] for name in parts[0].facts}
     samples = [sample for part in parts for sample in part.samples]
     return Perturbed(samples, facts, trails=[trail for part in parts for trail in part.trails])
 
 
-def _tell_again(part: Perturbed, told: Finished) -> None:
+def _replay_progress(part: Perturbed, on_finished: Finished) -> None:
     for before, after in zip(part.facts["depth_before"], part.facts["depth_after"], strict=True):
-        told(int(before), int(after))
+        on_finished(int(before), int(after))
 
 
-def _gain_lost_on(bar: Any, num_exits: int) -> Finished:
-    """Moves the bar by a sample and shows the share of the layer gain lost so far: (m′ − m) / (E − m)."""
+def _progress_callback(bar: tqdm[Sample], num_exits: int) -> Finished:
+    """Advances the bar by a sample and shows the share of the layer gain lost so far: (m′ − m) / (E − m)."""
     done, before_sum, after_sum = 0, 0, 0
 
-    def told(depth_before: int, depth_after: int) -> None:
+    def on_finished(depth_before: int, depth_after: int) -> None:
         nonlocal done, before_sum, after_sum
         done, before_sum, after_sum = done + 1, before_sum + depth_before, after_sum + depth_after
         if (gain := num_exits * done - before_sum) > 0:
             bar.set_postfix_str(f"gain lost {(after_sum - before_sum) / gain:.0%}", refresh=False)
         bar.update()
 
-    return told
+    return on_finished

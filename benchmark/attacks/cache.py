@@ -1,7 +1,7 @@
-"""Attacked samples on disk, so that attacking happens once and is then measured under every hardware profile.
+"""Cache of attacked samples on disk: an attack runs once and is then measured under every hardware profile.
 
-An entry is a JSON (texts, facts, trails) and, for images, a safetensors file; the JSON carries the sha256 of both.
-An entry that does not match its hash is reported, forgotten and attacked again; it is never believed.
+An entry is a JSON (texts, per-sample columns, trails) and, for images, a safetensors file; the JSON holds the sha256
+of both. An entry that does not match its hash is reported and the attack is run again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from benchmark.utils.files import sha256_file, whole_file
 from benchmark.utils.identity import content_hash, model_facts, samples_hash
 from benchmark.utils.user_code import code_of
 
-# What an attack's outcome is made by; a change of their code, comments and docstrings aside, is another attack.
-MADE_BY = (
+# Files that an attack's outcome depends on. A change of their code is a new attack, one of comments or docstrings not.
+CODE_FILES = (
     *("attacks/words/batched_search", "attacks/words/released_search", "attacks/words/candidates"),
-    *("attacks/words/misspellings", "attacks/words/beam", "attacks/words/edits", "attacks/words/vocabulary"),
+    *("attacks/words/misspellings", "attacks/words/search_state", "attacks/words/edits", "attacks/words/vocabulary"),
     *("attacks/words/semantic_similarity", "attacks/words/search", "attacks/pixels/projected_gradient"),
     *("attacks/pixels/norm_balls", "attacks/pixels/search", "attacks/forward", "attacks/objectives"),
     *("attacks/adversarial", "policies/base"),
@@ -36,27 +36,27 @@ log = logging.getLogger(__name__)
 
 
 def key_of(model: EarlyExitModel, policy: Policy, samples: Sequence[Sample], settings: dict[str, Any]) -> str:
-    """sha256 of everything that decides what an attack gives; settings as `describe` makes them."""
-    parts = {
+    """sha256 of everything that an attack's outcome depends on; settings as `describe` returns them."""
+    identity = {
         "code": code_hash(),
         **model_facts(model),
         "samples": samples_hash(samples),
         "settings": settings,
         "policy": describe(policy) | {"name": policy.name, "threshold": policy.threshold},
     }
-    return content_hash(parts)
+    return content_hash(identity)
 
 
 @functools.cache
 def code_hash() -> str:
-    """sha256 over the code that makes attacks and the stop words, without what only people read."""
+    """sha256 over the attack code and the stop words, without comments and docstrings."""
     package = Path(__file__).parents[1]
-    trees = {name: _bare((package / f"{name}.py").read_text(encoding="utf-8")) for name in MADE_BY}
+    trees = {name: _normalised_syntax((package / f"{name}.py").read_text(encoding="utf-8")) for name in CODE_FILES}
     return content_hash({**trees, "stop words": sha256_file(package / "attacks" / "words" / "stopwords.txt")})
 
 
-def _bare(code: str) -> str:
-    """Code as its syntax tree, which has no comments and no layout, with the docstrings cut out."""
+def _normalised_syntax(code: str) -> str:
+    """The syntax tree of code, which has no comments and no layout, without docstrings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -64,25 +64,25 @@ def _bare(code: str) -> str:
     return ast.dump(tree)
 
 
-def describe(thing: Any) -> dict[str, Any]:
-    """An objective, search or policy as plain data: where it is defined and its arguments."""
+def describe(thing: object) -> dict[str, Any]:
+    """An objective, search or policy as plain data: its import path and its arguments."""
     if isinstance(thing, functools.partial):
         return describe(thing.func) | {"args": list(thing.args)} | thing.keywords
-    if hasattr(thing, "__qualname__"):
+    qualified_name: str | None = getattr(thing, "__qualname__", None)  # of functions, methods and classes
+    if qualified_name:
         code = code_of(thing.__module__)
-        return {"is": f"{thing.__module__}.{thing.__qualname__}"} | ({"code": code} if code else {})
-    names = (
-        [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else list(vars(thing))
-    )
+        return {"is": f"{thing.__module__}.{qualified_name}"} | ({"code": code} if code else {})
+    fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    names = [field.name for field in fields] or list(vars(thing))
     return describe(type(thing)) | {name: getattr(thing, name) for name in names}
 
 
-def save(path: Path, made: Perturbed) -> None:
-    """Write an entry whole: the pixels first, the JSON that vouches for them last."""
-    body: dict[str, Any] = {"indices": [sample.index for sample in made.samples], "facts": made.facts}
-    body["trails"] = made.trails
-    body["texts"] = [sample.texts for sample in made.samples if isinstance(sample, TextSample)]
-    images = [sample.pixels.detach().cpu() for sample in made.samples if isinstance(sample, ImageSample)]
+def save(path: Path, attacked: Perturbed) -> None:
+    """Write an entry atomically: the pixels first, then the JSON with their hash."""
+    body: dict[str, Any] = {"indices": [sample.index for sample in attacked.samples], "facts": attacked.facts}
+    body["trails"] = attacked.trails
+    body["texts"] = [sample.texts for sample in attacked.samples if isinstance(sample, TextSample)]
+    images = [sample.pixels.detach().cpu() for sample in attacked.samples if isinstance(sample, ImageSample)]
     if images:
         with whole_file(path.with_suffix(".safetensors")) as temporary:
             save_file({"pixels": torch.stack(images)}, temporary)
@@ -92,7 +92,7 @@ def save(path: Path, made: Perturbed) -> None:
 
 
 def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | None:
-    """The entry made from `clean` samples, None where there is none or where it is damaged (one warning line)."""
+    """The entry of `clean` samples; None if there is none or it is damaged (one warning line)."""
     if not path.exists():
         return None
     try:
@@ -100,21 +100,21 @@ def load(path: Path, clean: Sequence[Sample], warn: bool = True) -> Perturbed | 
         body = entry["body"]
         if entry["sha256"] != content_hash(body) or body["indices"] != [sample.index for sample in clean]:
             raise ValueError("its content does not match its hash")
-        return Perturbed(_rebuilt(path, body, clean), body["facts"], from_cache=True, trails=body["trails"])
+        return Perturbed(_with_inputs(path, body, clean), body["facts"], from_cache=True, trails=body["trails"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if warn:
-            log.warning("attack cache %s is damaged (%s) and is built again", path.name, error)
+            log.warning("attack cache %s is damaged (%s); the attack is run again", path.name, error)
         return None
 
 
-def forget(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove an entry."""
     path.unlink(missing_ok=True)
     path.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
-def _rebuilt(path: Path, body: dict[str, Any], clean: Sequence[Sample]) -> list[Sample]:
-    """The clean samples with the stored texts or pixels put in."""
+def _with_inputs(path: Path, body: dict[str, Any], clean: Sequence[Sample]) -> list[Sample]:
+    """The clean samples with the stored texts or pixels in place of their own."""
     if body["texts"]:
         return [TextSample(s.index, s.label, tuple(t)) for s, t in zip(clean, body["texts"], strict=True)]
     stored = path.with_suffix(".safetensors")

@@ -1,4 +1,4 @@
-"""The workload that changes nothing."""
+"""The `clean` workload: samples without any attack."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from benchmark.types import EarlyExitModel, Perturbed, Policy, Sample
 
 @dataclass(frozen=True)
 class Clean:
-    """The identity: what an attack is compared with."""
+    """The identity, which attacks are compared with."""
 
     name: str = "clean"
 
     def apply(self, model: EarlyExitModel, policy: Policy, samples: Sequence[Sample]) -> Perturbed:
-        """The samples as they are, without facts."""
+        """The samples unchanged, without facts."""
         return Perturbed(samples)

@@ -1,11 +1,11 @@
-"""A few attacked samples as a record carries them: texts with the words changed, small pictures as PNG."""
+"""Examples of attacked samples for a record: texts with their changed words, small images as PNG."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +14,19 @@ from benchmark.attacks.words import edits
 from benchmark.types import ImageSample, Perturbed, Sample, TextSample
 
 COUNT = 4
-LARGEST = 64  # pixels a side: larger pictures would make records heavy, and are left out
+LARGEST = 64  # pixels a side; larger images are left out, as they would make records large
+
+
+class Span(TypedDict):
+    """A changed word: the number of its text, its characters [start, end) there, and the word it replaced."""
+
+    text: int
+    start: int
+    end: int
+    old: str
+
+
+JsonValue = int | str | list[str] | list[Span]
 
 
 def examples(
@@ -24,26 +36,26 @@ def examples(
     depth_after: Tensor,
     answer_before: np.ndarray,
     answer_after: np.ndarray,
-) -> list[dict[str, Any]]:
-    """The samples slowed most, those changed least first, with their exits and answers; at most four.
+) -> list[dict[str, JsonValue]]:
+    """At most four samples, those slowed most and then those changed least, with their exits and answers.
 
-    Samples left as they were show nothing and are none of them.
+    Unchanged samples are left out.
     """
-    gained, changed = depth_after - depth_before, perturbed.facts["changed"]
-    order = sorted(range(len(clean)), key=lambda n: (-int(gained[n]), changed[n], clean[n].index))
+    slowdown, changed = depth_after - depth_before, perturbed.facts["changed"]
+    order = sorted(range(len(clean)), key=lambda n: (-int(slowdown[n]), changed[n], clean[n].index))
     chosen = []
     for n in [n for n in order if changed[n]][:COUNT]:
-        shown = _shown(clean[n], perturbed.samples[n])
-        if shown is None:
+        inputs = _inputs(clean[n], perturbed.samples[n])
+        if inputs is None:
             return []
         about = {"index": clean[n].index, "label": clean[n].label}
         exits = {"exit_before": int(depth_before[n]), "exit_after": int(depth_after[n])}
         answers = {"answer_before": int(answer_before[n]), "answer_after": int(answer_after[n])}
-        chosen.append(about | exits | answers | shown)
+        chosen.append(about | exits | answers | inputs)
     return chosen
 
 
-def _shown(before: Sample, after: Sample) -> dict[str, Any] | None:
+def _inputs(before: Sample, after: Sample) -> dict[str, JsonValue] | None:
     if isinstance(before, TextSample) and isinstance(after, TextSample):
         return {"texts_before": list(before.texts), "texts_after": list(after.texts), "changed": _spans(before, after)}
     assert isinstance(before, ImageSample)
@@ -53,8 +65,8 @@ def _shown(before: Sample, after: Sample) -> dict[str, Any] | None:
     return {"png_before": png(before.pixels), "png_after": png(after.pixels)}
 
 
-def _spans(before: TextSample, after: TextSample) -> list[dict[str, Any]]:
-    """The changed words: which text, the new word's characters [start, end) there, the old word."""
+def _spans(before: TextSample, after: TextSample) -> list[Span]:
+    """The changed words, compared position by position, as words are replaced one for one."""
     pairs = zip(edits.words_of(before.texts), edits.words_of(after.texts), strict=True)
     return [
         {"text": new.text, "start": new.start, "end": new.end, "old": old.form}

@@ -1,11 +1,10 @@
-"""Full depth on purpose: all exits of a batch at once, with gradients where asked."""
+"""Forward passes through all exits, exit depths of a rule on their outputs, and gradients to an input."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +13,9 @@ from benchmark.policies import base as decide
 from benchmark.types import Batch, EarlyExitModel, Objective, Policy
 
 
-def place_of(model: EarlyExitModel) -> tuple[str, torch.dtype | None]:
-    """Where a model's floating weights are and their dtype; the CPU and None for a model without any."""
-    parameters: Callable[[], Any] | None = getattr(model, "parameters", None)
+def device_and_dtype(model: EarlyExitModel) -> tuple[str, torch.dtype | None]:
+    """Device and dtype of a model's floating-point weights; the CPU and None for a model without any."""
+    parameters: Callable[[], Iterable[Tensor]] | None = getattr(model, "parameters", None)
     for parameter in parameters() if parameters else ():
         if parameter.is_floating_point():
             return str(parameter.device), parameter.dtype
@@ -24,39 +23,39 @@ def place_of(model: EarlyExitModel) -> tuple[str, torch.dtype | None]:
 
 
 def all_exits(model: EarlyExitModel, batch: Batch) -> Tensor:
-    """What every exit yields (b, E, C + extra columns), float32; with a graph unless gradients are off."""
+    """Outputs of all exits (b, E, C + extra columns), float32; with a graph unless gradients are off."""
     return torch.stack(list(model.exits(batch)), 1).float()
 
 
-def logits_of(model: EarlyExitModel, yielded: Tensor) -> Tensor:
-    """The logits (…, C) of what exits yielded, without the extra columns that only policies read."""
-    return yielded[..., : model.num_classes]
+def logits_of(model: EarlyExitModel, outputs: Tensor) -> Tensor:
+    """The logits (…, C) in the outputs, without the extra columns that only policies read."""
+    return outputs[..., : model.num_classes]
 
 
-def answers_of(model: EarlyExitModel, yielded: Tensor) -> Tensor:
-    """The last exit's answers (b,) from what exits yielded (b, E, …)."""
-    return logits_of(model, yielded)[:, -1].argmax(-1)
+def answers_of(model: EarlyExitModel, outputs: Tensor) -> Tensor:
+    """The last exit's answers (b,) from the outputs of all exits (b, E, …)."""
+    return logits_of(model, outputs)[:, -1].argmax(-1)
 
 
-def depths(model: EarlyExitModel, policy: Policy, yielded: Tensor) -> Tensor:
-    """The exit depths (b,) that the policy gives on what all exits yielded (b, E, …)."""
-    return decide.replay(policy, logits_of(model, yielded), yielded[..., model.num_classes :])
+def depths(model: EarlyExitModel, policy: Policy, outputs: Tensor) -> Tensor:
+    """The exit depths (b,) of the policy on the outputs of all exits (b, E, …)."""
+    return decide.replay(policy, logits_of(model, outputs), outputs[..., model.num_classes :])
 
 
 def losses(
-    model: EarlyExitModel, policy: Policy, objective: Objective, yielded: Tensor, answers: Tensor | None
+    model: EarlyExitModel, policy: Policy, objective: Objective, outputs: Tensor, answers: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The objective (b,) and the exit depths (b,) of what all exits yielded.
+    """The objective (b,) and the exit depths (b,) on the outputs of all exits.
 
-    answers: the last exit's on the clean inputs (b,), told to objectives that name such an argument.
+    answers: the last exit's on the clean inputs (b,), passed to objectives with an argument of that name.
     """
-    depth = depths(model, policy, yielded.detach())
-    told = {"answers": answers} if _asks_for_answers(objective) else {}
-    return objective(logits_of(model, yielded), depth, **told), depth
+    depth = depths(model, policy, outputs.detach())
+    extra = {"answers": answers} if _takes_answers(objective) else {}
+    return objective(logits_of(model, outputs), depth, **extra), depth
 
 
 @lru_cache(maxsize=16)
-def _asks_for_answers(objective: Objective) -> bool:
+def _takes_answers(objective: Objective) -> bool:
     return "answers" in inspect.signature(objective).parameters
 
 
@@ -68,13 +67,13 @@ def gradient(
     name: str,
     answers: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One forward and one backward: losses (b,), what exits yielded (b, E, …), the gradient to input `name`.
+    """One forward and one backward pass: losses (b,), outputs (b, E, …), and the gradient to input `name`.
 
-    The objective sees the exit depths of this very forward. Weights gather no gradients.
+    The objective gets the exit depths of this forward pass. Weights accumulate no gradients.
     """
     leaf = batch.inputs[name].detach().requires_grad_()
     with torch.enable_grad():
-        yielded = all_exits(model, batch.with_inputs(**{name: leaf}))
-        loss, _ = losses(model, policy, objective, yielded, answers)
-        (slope,) = torch.autograd.grad(loss.sum(), leaf)
-    return loss.detach(), yielded.detach(), slope
+        outputs = all_exits(model, batch.with_inputs(**{name: leaf}))
+        loss, _ = losses(model, policy, objective, outputs, answers)
+        (to_input,) = torch.autograd.grad(loss.sum(), leaf)
+    return loss.detach(), outputs.detach(), to_input

@@ -1,7 +1,7 @@
-"""What an attack minimises, on logits of all exits and the current exit depths; searches only follow its gradient.
+"""Attack objectives: losses on the logits of all exits and the current exit depths, minimised by the searches.
 
-Every objective takes logits (b, E, C) and exit_depth (b,) in 1 … E and gives a loss (b,). Targets and weights are
-constants to the gradient. None needs a label: the model's own clean answers stand for it.
+Every objective takes logits (b, E, C) and exit_depth (b,) in 1 … E and returns a loss (b,). Targets and weights are
+constants to the gradient. No objective needs labels; the model's own clean answers replace them.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ from torch.nn import functional as F
 
 from benchmark.types import ExitbenchError
 
-PASSED = 0.1  # weight of an exit the sample has already passed
-GROWTH = 1.2  # each exit after the current one weighs this much more than the one before
+PASSED_WEIGHT = 0.1  # of exits before the current one
+GROWTH = 1.2  # factor from each exit's weight to the next one's, from the current exit on
 
 
 def same(logits: Tensor, exit_depth: Tensor, lam: float = 0.8) -> Tensor:
     """SAME: lam × cross-prediction (breaks patience) + (1 − lam) × uniform (breaks confidence and entropy) -> (b,).
 
-    Source: SAME (arXiv 2305.12228). Raises ExitbenchError for lam outside [0, 1] or shapes that do not fit.
+    Source: SAME (arXiv 2305.12228). Raises ExitbenchError for lam outside [0, 1] or wrong shapes.
     """
     if isinstance(lam, bool) or not isinstance(lam, int | float) or not 0 <= lam <= 1:
         raise ExitbenchError(f"objective.lam: expected a number from 0 to 1, got {lam!r}")
     _check(logits, exit_depth)
-    weights = importance(exit_depth, logits.shape[1])
-    return lam * cross_prediction(logits, weights) + (1 - lam) * to_uniform(logits, weights)
+    weights = exit_weights(exit_depth, logits.shape[1])
+    return lam * cross_prediction(logits, weights) + (1 - lam) * uniform_cross_entropy(logits, weights)
 
 
 def uniform(logits: Tensor, exit_depth: Tensor, weighted: bool = True, last: bool = True) -> Tensor:
     """The uniform half of SAME alone -> (b,).
 
-    weighted=False and last=False is DeepSloth's loss, up to a constant factor: unit weights, internal exits only.
-    Source: DeepSloth (arXiv 2010.02432). Raises ExitbenchError where no exit is left.
+    With weighted=False and last=False it is DeepSloth's loss up to a factor: unit weights, internal exits only.
+    Source: DeepSloth (arXiv 2010.02432). Raises ExitbenchError if that leaves no exit.
     """
     _check(logits, exit_depth)
     num_exits = logits.shape[1]
-    weights = importance(exit_depth, num_exits) if weighted else torch.ones(logits.shape[:2], device=logits.device)
+    weights = exit_weights(exit_depth, num_exits) if weighted else torch.ones(logits.shape[:2], device=logits.device)
     if last:
-        return to_uniform(logits, weights)
+        return uniform_cross_entropy(logits, weights)
     if num_exits < 2:
         raise ExitbenchError("objective.last: expected true for a model of one exit, got false")
-    return to_uniform(logits[:, :-1], weights[:, :-1])
+    return uniform_cross_entropy(logits[:, :-1], weights[:, :-1])
 
 
 def accuracy(logits: Tensor, exit_depth: Tensor, answers: Tensor | None = None) -> Tensor:
-    """The usual attack on the answer: minus the last exit's cross-entropy to its clean answer (b,) -> (b,).
+    """The usual attack on accuracy: minus the last exit's cross-entropy to its clean answer (b,) -> (b,).
 
-    answers: the last exit's on the clean inputs, which stand for labels; its present ones where not given.
+    answers: the last exit's on the clean inputs, used as labels; by default its present answers.
     """
     _check(logits, exit_depth)
     answers = logits[:, -1].argmax(-1) if answers is None else answers
@@ -55,22 +55,22 @@ def accuracy(logits: Tensor, exit_depth: Tensor, answers: Tensor | None = None) 
 
 
 def accuracy_all(logits: Tensor, exit_depth: Tensor, answers: Tensor | None = None) -> Tensor:
-    """The same on every exit: minus the mean cross-entropy of all exits to the last exit's clean answer -> (b,)."""
+    """`accuracy` on all exits: minus the mean cross-entropy of all exits to the last exit's clean answer -> (b,)."""
     _check(logits, exit_depth)
     answers = logits[:, -1].argmax(-1) if answers is None else answers
     return -_cross_entropy(logits, answers[:, None].expand(logits.shape[:2])).mean(-1)
 
 
-def importance(exit_depth: Tensor, num_exits: int) -> Tensor:
+def exit_weights(exit_depth: Tensor, num_exits: int) -> Tensor:
     """Weights of the exits (b, E): 0.1 before the current exit e, 1.2^(i − e) from it on (i and e count from 1)."""
     ahead = torch.arange(1, num_exits + 1, device=exit_depth.device) - exit_depth[:, None]  # (b, E)
-    return torch.where(ahead < 0, PASSED, GROWTH ** ahead.clamp(min=0).float())
+    return torch.where(ahead < 0, PASSED_WEIGHT, GROWTH ** ahead.clamp(min=0).float())
 
 
 def cross_targets(logits: Tensor) -> Tensor:
-    """Classes (b, E) under which neighbouring exits disagree.
+    """Target classes (b, E) that make neighbouring exits disagree.
 
-    Exit 1 keeps its prediction; each later exit that agrees with the one before is sent to its second-best class.
+    Exit 1 keeps its prediction. The target of a later exit is its second-best class if it agrees with the exit before.
     """
     best_two = logits.detach().topk(2, -1).indices  # (b, E, 2)
     first, second = best_two.unbind(-1)
@@ -83,7 +83,7 @@ def cross_prediction(logits: Tensor, weights: Tensor) -> Tensor:
     return (weights * _cross_entropy(logits, cross_targets(logits))).mean(-1)
 
 
-def to_uniform(logits: Tensor, weights: Tensor) -> Tensor:
+def uniform_cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over exits of the cross-entropy of the uniform distribution, divided by C -> (b,)."""
     return (weights * -logits.log_softmax(-1).mean(-1)).mean(-1) / logits.shape[-1]
 

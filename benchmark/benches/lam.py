@@ -1,27 +1,26 @@
-"""Which lambda suits SAME's objective on a model, by what each takes on calibration samples, never on test ones.
+"""Choice of SAME's lambda for a model: the gain lost at each value, on calibration samples, never on test samples.
 
     exitbench bench lam [model=dvt_fashion] [policy=confidence] [workload=same] [n=40] [seed=0] [lams=0,0.1,0.3,0.8,1]
 
-With C classes the uniform half of the objective is divided by C, and so its share in the sum falls as C grows.
+The uniform half of the objective is divided by the number of classes, so its weight falls as that grows.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from benchmark.types import ExitbenchError
+from benchmark.types import ExitbenchError, Search
 
 DEFAULTS = {"model": "dvt_fashion", "policy": "", "workload": "same", "n": "40", "seed": "0", "lams": "0,0.1,0.3,0.8,1"}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the workload's search with each lambda on the same calibration samples and print what it took."""
-    asked = DEFAULTS | {word.partition("=")[0]: word.partition("=")[2] for word in arguments}
-    if unknown := set(asked) - set(DEFAULTS):
+    """Run the workload's search with each lambda on the same calibration samples; print the gain lost."""
+    options = DEFAULTS | {word.partition("=")[0]: word.partition("=")[2] for word in arguments}
+    if unknown := set(options) - set(DEFAULTS):
         raise ExitbenchError(f"bench lam: expected {', '.join(DEFAULTS)}, got {', '.join(sorted(unknown))}")
     try:
-        count, seed, lams = int(asked["n"]), int(asked["seed"]), [float(lam) for lam in asked["lams"].split(",")]
+        count, seed, lams = int(options["n"]), int(options["seed"]), [float(lam) for lam in options["lams"].split(",")]
     except ValueError as error:
         raise ExitbenchError(f"bench lam: expected numbers for n, seed and lams, got {error}") from error
     from benchmark.attacks import objectives
@@ -31,20 +30,20 @@ def main(arguments: list[str]) -> int:
     from benchmark.run.pipeline import take
     from benchmark.run.transfer import settled
 
-    chosen = [f"{group}={asked[group]}" for group in ("model", "policy", "workload") if asked[group]]
+    chosen = [f"{group}={options[group]}" for group in ("model", "policy", "workload") if options[group]]
     cfg = compose("config", ["hardware=cpu_1t", *chosen])
     hardware, dataset, model = build(cfg.hardware), build(cfg.dataset), build(cfg.model)
-    search: Any = build(cfg.workload.searches[dataset.kind])
+    search: Search = build(cfg.workload.searches[dataset.kind])
     with applied(hardware):
         policy = settled(cfg.policy, model, dataset, hardware)
         samples = take(dataset.calibration, count, seed)
-        print(f"{asked['model']}, {policy.name} {policy.threshold:.4g}, {len(samples)} calibration samples")
+        print(f"{options['model']}, {policy.name} {policy.threshold:.4g}, {len(samples)} calibration samples")
         print(f"{'lambda':>7} {'mean exit':>10} {'gain lost':>10} {'(layers)':>9}")
         for lam in lams:
             facts = search.run(model, policy, partial(objectives.same, lam=lam), samples, seed).facts
             before, after = (sum(facts[f"depth_{side}"]) / len(samples) for side in ("before", "after"))
             lost = metrics.gain_lost(model.num_exits / before, model.num_exits / after)
             layers = metrics.gain_lost_layers(before, after, model.num_exits)
-            shown = "nothing to lose" if lost is None or layers is None else f"{lost:10.1%} {layers:9.1%}"
-            print(f"{lam:7g} {after:10.2f} {shown}", flush=True)
+            losses = "nothing to lose" if lost is None or layers is None else f"{lost:10.1%} {layers:9.1%}"
+            print(f"{lam:7g} {after:10.2f} {losses}", flush=True)
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmark.attacks.forward import place_of
+from benchmark.attacks.forward import device_and_dtype
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Trace
 from benchmark.utils.progress import track
 
@@ -38,7 +38,7 @@ def trace(
     classes, extra = model.num_classes, getattr(model, "extra_columns", 0)
     columns = torch.empty(len(samples), model.num_exits, classes + extra)
     lengths = torch.zeros(len(samples), dtype=torch.int64)
-    truncated, (_, dtype) = 0, place_of(model)
+    truncated, (_, dtype) = 0, device_and_dtype(model)
     starts = range(0, len(samples), batch_size)
     for start in track(starts, description, unit="batch"):
         rows = positions[start : start + batch_size]

@@ -39,40 +39,40 @@ TRAILS = [[(1, 1), (1, 3)], [(1, 1), (3, 2)], [(1, 2), (2, 3)], [(1, 2)]]
 
 
 def section() -> dict:
-    made = Perturbed(sentences()[:4], FACTS, {"seed": 0}, trails=TRAILS)
-    return attack_report.section(made, sentences()[:4], BEFORE, AFTER)
+    result = Perturbed(sentences()[:4], FACTS, {"seed": 0}, trails=TRAILS)
+    return attack_report.section(result, sentences()[:4], BEFORE, AFTER)
 
 
 def test_the_measures_are_those_of_the_metrics():
-    made = section()
-    assert (made["n"], made["depth_before"], made["depth_after"]) == (4, 1.5, 2.5)
-    assert made["gain_lost"] == metrics.gain_lost(3 / 1.5, 3 / 2.5)
-    assert made["gain_lost_layers"] == pytest.approx(1 / 1.5)
-    assert made["gain_lost_macs"] == pytest.approx(metrics.gain_lost(16 / 8, 16 / 14))
-    assert made["efficacy_before"] == pytest.approx(metrics.efficacy([2, 2, 0], COSTS))
-    assert (made["accuracy_before"], made["accuracy_after"]) == (0.75, 0.25)
-    assert made["share_full_depth"] == 0.5
-    assert made["answer_kept"] == 0.75
-    assert made["queries_mean"] == 3
-    assert made["psnr_db"] == pytest.approx(20)
+    result = section()
+    assert (result["n"], result["depth_before"], result["depth_after"]) == (4, 1.5, 2.5)
+    assert result["gain_lost"] == metrics.gain_lost(3 / 1.5, 3 / 2.5)
+    assert result["gain_lost_layers"] == pytest.approx(1 / 1.5)
+    assert result["gain_lost_macs"] == pytest.approx(metrics.gain_lost(16 / 8, 16 / 14))
+    assert result["efficacy_before"] == pytest.approx(metrics.efficacy([2, 2, 0], COSTS))
+    assert (result["accuracy_before"], result["accuracy_after"]) == (0.75, 0.25)
+    assert result["share_full_depth"] == 0.5
+    assert result["answer_kept"] == 0.75
+    assert result["queries_mean"] == 3
+    assert result["psnr_db"] == pytest.approx(20)
 
 
 def test_right_and_wrong_part_the_whole():
-    made = section()
-    right, wrong = made["right"], made["wrong"]
+    result = section()
+    right, wrong = result["right"], result["wrong"]
     assert (right["n"], wrong["n"]) == (3, 1)
     assert right["accuracy_before"] == 1 > wrong["accuracy_before"] == 0
     for name in ("depth_after", "queries_mean", "answer_kept"):
-        assert (3 * right[name] + wrong[name]) / 4 == pytest.approx(made[name])
+        assert (3 * right[name] + wrong[name]) / 4 == pytest.approx(result[name])
     assert wrong["psnr_db"] is None
 
 
 def test_none_wrong_is_no_division():
     only = [side([1, 1], [0, 1], [0, 1], [0, 1]), side([2, 1], [0, 1], [0, 1], [0, 1])]
     facts = {name: column[:2] for name, column in FACTS.items()}
-    made = attack_report.section(Perturbed(sentences()[:2], facts), sentences()[:2], *only)
-    assert made["wrong"] == {"n": 0}
-    assert made["against_queries"] == []
+    result = attack_report.section(Perturbed(sentences()[:2], facts), sentences()[:2], *only)
+    assert result["wrong"] == {"n": 0}
+    assert result["against_queries"] == []
 
 
 def test_the_curve_against_queries_ends_where_the_search_did():

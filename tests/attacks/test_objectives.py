@@ -22,10 +22,15 @@ def close_to_released(path: Path, lam: float = 0.8) -> int:
     for case in cases:
         logits = torch.tensor([case["logits"]], requires_grad=True)  # (1, E, C)
         depth = torch.tensor([case["exit_depth"]])
-        weights = objectives.importance(depth, case["num_exits"])
+        weights = objectives.exit_weights(depth, case["num_exits"])
         loss = objectives.same(logits, depth, lam)
         (slope,) = torch.autograd.grad(loss.sum(), logits)
-        got = [objectives.cross_prediction(logits, weights), objectives.to_uniform(logits, weights), loss, slope.norm()]
+        got = [
+            objectives.cross_prediction(logits, weights),
+            objectives.uniform_cross_entropy(logits, weights),
+            loss,
+            slope.norm(),
+        ]
         wanted = [case[name] for name in ("cross_prediction", "uniform", "total", "grad_norm")]
         assert [float(value.detach()) for value in got] == pytest.approx(wanted, abs=1e-5, rel=1e-5)
     return len(cases)
@@ -60,7 +65,7 @@ def test_samples_of_a_batch_do_not_meet():
     [(2, [0.1, 1, 1.2, 1.44]), (1, [1, 1.2, 1.44, 1.728]), (4, [0.1, 0.1, 0.1, 1])],
 )
 def test_importance(depth: int, weights: list[float]):
-    assert objectives.importance(torch.tensor([depth]), 4)[0].tolist() == pytest.approx(weights)
+    assert objectives.exit_weights(torch.tensor([depth]), 4)[0].tolist() == pytest.approx(weights)
 
 
 def ranked(first: list[int], second: list[int], classes: int) -> torch.Tensor:
@@ -78,7 +83,7 @@ def test_cross_targets():
 
 def test_lam_mixes_the_two_halves():
     logits, depth = torch.randn(3, 4, 3), torch.tensor([1, 2, 4])
-    weights = objectives.importance(depth, 4)
+    weights = objectives.exit_weights(depth, 4)
     torch.testing.assert_close(objectives.same(logits, depth, lam=0), objectives.uniform(logits, depth))
     torch.testing.assert_close(objectives.same(logits, depth, lam=1), objectives.cross_prediction(logits, weights))
 

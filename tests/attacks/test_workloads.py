@@ -75,9 +75,9 @@ def assert_equal(left: Perturbed, right: Perturbed) -> None:
 
 def test_clean_changes_nothing():
     samples = pictures(3)
-    made = Clean().apply(MODEL, POLICY, samples)
-    assert made.samples is samples
-    assert made.facts == {}
+    result = Clean().apply(MODEL, POLICY, samples)
+    assert result.samples is samples
+    assert result.facts == {}
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
@@ -199,8 +199,8 @@ def test_wrong_arguments(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_yaml_makes_a_workload_of_its_name_and_says_what_it_is(name: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        made = instantiate(compose(name))
-    assert made.name == name
+        result = instantiate(compose(name))
+    assert result.name == name
     head = [line for line in (CONF / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert [line.split(":")[0] for line in head[1:4]] == ["# Source", "# Command", "# Expect"]
 
@@ -238,8 +238,8 @@ def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
                 inside = room.is_dir() and inner != "types"
                 todo |= {f"{inner}/{alias.name}".lstrip("/") for alias in node.names} if inside else {inner}
         todo -= seen | harmless
-    assert seen == set(attack_cache.MADE_BY)
-    bare = attack_cache._bare
+    assert seen == set(attack_cache.CODE_FILES)
+    bare = attack_cache._normalised_syntax
     assert bare('"""A."""\nx = 1  # one') == bare("x = 1")
     assert bare("def f():\n    '''Doc.'''\n    return 1") == bare("def f(): return 1") != bare("def f(): return 2")
 
@@ -264,9 +264,9 @@ def test_a_rule_without_a_depth_to_attack_is_refused(tmp_path: Path):
 
 
 def test_a_rule_that_never_exits_is_a_counted_no_op(tmp_path: Path):
-    made = workload(tmp_path).apply(MODEL, Never(), pictures(3))
-    assert made.facts["queries"] == [1.0] * 3
-    assert made.facts["changed"] == [0.0] * 3
+    result = workload(tmp_path).apply(MODEL, Never(), pictures(3))
+    assert result.facts["queries"] == [1.0] * 3
+    assert result.facts["changed"] == [0.0] * 3
 
 
 def test_an_attack_made_elsewhere_is_made_against_its_source(tmp_path: Path):
@@ -274,12 +274,12 @@ def test_an_attack_made_elsewhere_is_made_against_its_source(tmp_path: Path):
     nn.init.normal_(other.heads[0])
     source = Source(other, Confidence(0.7))
     attack = workload(tmp_path, source_model="other", source=source)
-    made = attack.apply(MODEL, POLICY, pictures(6))
+    result = attack.apply(MODEL, POLICY, pictures(6))
     direct = workload(tmp_path).apply(other, Confidence(0.7), pictures(6))
     assert direct.from_cache
-    assert_equal(made, direct)
-    assert made.settings["source"]["model"] == "other"
-    assert made.settings["source"]["threshold"] == 0.7
+    assert_equal(result, direct)
+    assert result.settings["source"]["model"] == "other"
+    assert result.settings["source"]["threshold"] == 0.7
     with pytest.raises(ExitbenchError, match=r"source_model: expected a source built from it"):
         replace(attack, source=None).apply(MODEL, POLICY, pictures(1))
 
@@ -293,9 +293,9 @@ def test_meaning_is_asked_of_the_encoder_once_per_changed_text(tmp_path: Path, m
 
     monkeypatch.setattr(semantic_similarity, "_encode", vectors)
     samples = sentences()
-    made = workload(tmp_path, meaning="pretend").apply(reader(), halfway(reader(), samples), samples)
-    changed = [n for n in made.facts["changed"] if n]
+    result = workload(tmp_path, meaning="pretend").apply(reader(), halfway(reader(), samples), samples)
+    changed = [n for n in result.facts["changed"] if n]
     assert len(set(seen)) == len(seen) <= 2 * len(changed)
-    for value, count in zip(made.facts["meaning"], made.facts["changed"], strict=True):
+    for value, count in zip(result.facts["meaning"], result.facts["changed"], strict=True):
         assert (value == 1) == (count == 0)
         assert value <= 1 + 1e-6

@@ -39,9 +39,9 @@ class Pictures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        draw = torch.Generator().manual_seed(1)
-        self.stages = nn.ParameterList([torch.randn(25, 25, generator=draw) / 2 for _ in range(4)])
-        self.heads = nn.ParameterList([torch.randn(25, 3, generator=draw) for _ in range(4)])
+        generator = torch.Generator().manual_seed(1)
+        self.stages = nn.ParameterList([torch.randn(25, 25, generator=generator) / 2 for _ in range(4)])
+        self.heads = nn.ParameterList([torch.randn(25, 3, generator=generator) for _ in range(4)])
 
     def collate(self, samples: Sequence[ImageSample]) -> Batch:
         pixels = torch.stack([sample.pixels for sample in samples])
@@ -57,8 +57,8 @@ class Pictures(nn.Module):
 
 def pictures(count: int) -> list[ImageSample]:
     """Random pictures, some pixels at the ends of the range."""
-    draw = torch.Generator().manual_seed(2)
-    values = (torch.rand(count, 1, 5, 5, generator=draw) * 1.4 - 0.2).clamp(0, 1)
+    generator = torch.Generator().manual_seed(2)
+    values = (torch.rand(count, 1, 5, 5, generator=generator) * 1.4 - 0.2).clamp(0, 1)
     return [ImageSample(n, n % 3, pixels) for n, pixels in enumerate(values)]
 
 
@@ -68,14 +68,14 @@ def tokenizer(lower_cased: bool = True) -> PreTrainedTokenizerFast:
     capitals = [] if lower_cased else ["The", "Movie", "Film", "River", "Stone"]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocab = [*special, *VOCABULARY.split(), *capitals, *PIECES, *",.!;:()-"]
-    made = Tokenizer(models.WordPiece({word: n for n, word in enumerate(vocab)}, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer(lowercase=lower_cased)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing(
+    result = Tokenizer(models.WordPiece({word: n for n, word in enumerate(vocab)}, unk_token="[UNK]"))
+    result.normalizer = normalizers.BertNormalizer(lowercase=lower_cased)
+    result.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    result.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, mask_token="[MASK]", **names)
+    return PreTrainedTokenizerFast(tokenizer_object=result, mask_token="[MASK]", **names)
 
 
 def reader(lower_cased: bool = True, max_length: int = 32) -> MultiExitBert:

@@ -1,4 +1,4 @@
-"""One batch of images under attack: the best of each so far, its depth and loss, and who is still climbing."""
+"""Projected gradient descent on one batch of images: the best of each so far, its depth and loss, who continues."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmark.attacks import forward
 from benchmark.attacks.pixels.norm_balls import BALLS
 from benchmark.types import Batch, EarlyExitModel, Objective, Policy
 
-KEEPS = ("deepest", "loss", "last")
+KEEP_CHOICES = ("deepest", "loss", "last")
 SCHEDULES = ("constant", "cosine")
 
 
-class Settings(Protocol):
-    """What a pixel search is asked for; see `searches.pixels.PixelSearch`."""
+class PixelSearchSettings(Protocol):
+    """Settings of a pixel search; `pixels.search.PixelSearch` documents them."""
 
     @property
     def epsilon(self) -> float: ...
@@ -38,12 +38,12 @@ class Settings(Protocol):
     def direction(self) -> str: ...
 
 
-class Climb:
-    """The state of one batch's search; `best` (b, channels, H, W) is what it found."""
+class ProjectedGradient:
+    """The state of the search on one batch; `best` (b, channels, H, W) is its result."""
 
     def __init__(
         self,
-        search: Settings,
+        search: PixelSearchSettings,
         model: EarlyExitModel,
         policy: Policy,
         objective: Objective,
@@ -58,78 +58,79 @@ class Climb:
         every = torch.arange(len(batch), device=self.clean.device)
         self.queries = torch.zeros(len(batch), dtype=torch.long, device=self.clean.device)
         self.answers: Tensor | None = None
-        yielded, self.loss, _ = self._look(self.clean, every, slope=False)
-        self.answers = forward.answers_of(model, yielded)
-        self.loss, self.depth_before = forward.losses(model, policy, objective, yielded, self.answers)
+        outputs, self.loss, _ = self._evaluate(self.clean, every, with_gradient=False)
+        self.answers = forward.answers_of(model, outputs)
+        self.loss, self.depth_before = forward.losses(model, policy, objective, outputs, self.answers)
         self.depth, self.answer = self.depth_before.clone(), self.answers.clone()
         self.trails = [[(1, depth)] for depth in self.depth.tolist()]
 
-    def run(self, draws: list[random.Random]) -> None:
-        """Climb from each random start until all is won or the iterations are used up."""
+    def run(self, rngs: list[random.Random]) -> None:
+        """Run all restarts, until every sample has succeeded or the iterations are used up."""
         for _ in range(self.search.restarts):
-            rows = torch.nonzero(self._open()).flatten()
+            rows = torch.nonzero(self._active()).flatten()
             if not len(rows):
                 return
-            self._ascend(rows, draws)
+            self._descend(rows, rngs)
 
-    def _open(self) -> Tensor:
-        """Who may still gain (b,): all, where something else than the depth is kept."""
+    def _active(self) -> Tensor:
+        """Samples that the search continues on (b,); all of them unless it keeps the deepest image."""
         if self.search.keep == "deepest":
             return self.depth < self.model.num_exits
         return torch.ones_like(self.depth, dtype=torch.bool)
 
-    def _ascend(self, rows: Tensor, draws: list[random.Random]) -> None:
-        noise = torch.stack([self.ball.noise(draws[row], self.clean[row]) for row in rows.tolist()])
-        pixels = self.ball.inside(self.clean[rows] + self._step(0) * noise, rows)
-        guided = self.search.direction == "gradient"
+    def _descend(self, rows: Tensor, rngs: list[random.Random]) -> None:
+        start = self._step_size(0) * self._random_steps(rows, rngs)
+        pixels = self.ball.project(self.clean[rows] + start, rows)
+        by_gradient = self.search.direction == "gradient"
         for iteration in range(self.search.iterations + 1):
             last = iteration == self.search.iterations
-            yielded, loss, slope = self._look(pixels, rows, slope=guided and not last)
-            self._keep(pixels, rows, yielded, loss, last)
-            climbing = self._open()[rows]
-            rows, pixels = rows[climbing], pixels[climbing]
+            outputs, loss, gradient = self._evaluate(pixels, rows, with_gradient=by_gradient and not last)
+            self._update_best(pixels, rows, outputs, loss, last)
+            active = self._active()[rows]
+            rows, pixels = rows[active], pixels[active]
             if last or not len(rows):
                 return
-            if slope is None:
-                slope = torch.stack([self.ball.noise(draws[row], self.clean[row]) for row in rows.tolist()])
-            else:
-                slope = slope[climbing]
-            pixels = self.ball.inside(pixels - self._step(iteration) * self.ball.direction(slope), rows)
+            direction = self._random_steps(rows, rngs) if gradient is None else gradient[active]
+            pixels = self.ball.project(pixels - self._step_size(iteration) * self.ball.direction(direction), rows)
 
-    def _step(self, iteration: int) -> float:
-        """`step` throughout, or falling from it to 0 along half a cosine."""
+    def _random_steps(self, rows: Tensor, rngs: list[random.Random]) -> Tensor:
+        return torch.stack([self.ball.random_step(rngs[row], self.clean[row]) for row in rows.tolist()])
+
+    def _step_size(self, iteration: int) -> float:
+        """`step`, constant or falling to 0 along half a cosine."""
         share = iteration / self.search.iterations
         factor = 1.0 if self.search.schedule == "constant" else (1 + math.cos(math.pi * share)) / 2
         return self.search.step * factor
 
-    def _look(self, pixels: Tensor, rows: Tensor, slope: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What exits yield (r, E, …), losses (r,) and, where asked, the gradient to the pixels (r, channels, H, W)."""
+    def _evaluate(self, pixels: Tensor, rows: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Outputs (r, E, …), losses (r,), and with `with_gradient` the gradient to the pixels (r, channels, H, W)."""
         self.queries[rows] += 1
         inputs = {name: value[rows] for name, value in self.batch.inputs.items()} | {"pixels": pixels}
         batch = Batch(inputs, self.batch.lengths[rows]).to(str(pixels.device), self.dtype)
         answers = None if self.answers is None else self.answers[rows]
-        if slope:
-            loss, yielded, direction = forward.gradient(
+        if with_gradient:
+            loss, outputs, gradient = forward.gradient(
                 self.model, self.policy, self.objective, batch, "pixels", answers
             )
-            return yielded, loss, direction.float()
+            return outputs, loss, gradient.float()
         with torch.no_grad():
-            yielded = forward.all_exits(self.model, batch)
-            return yielded, forward.losses(self.model, self.policy, self.objective, yielded, answers)[0], None
+            outputs = forward.all_exits(self.model, batch)
+            return outputs, forward.losses(self.model, self.policy, self.objective, outputs, answers)[0], None
 
-    def _keep(self, pixels: Tensor, rows: Tensor, yielded: Tensor, loss: Tensor, last: bool) -> None:
-        """Take over what is deeper than the best so far, or as deep at a lower loss; or by what else is kept."""
-        depth = forward.depths(self.model, self.policy, yielded)
+    def _update_best(self, pixels: Tensor, rows: Tensor, outputs: Tensor, loss: Tensor, last: bool) -> None:
+        """Replace the best images by deeper ones, or as deep ones of lower loss; or by the other choices of `keep`."""
+        depth = forward.depths(self.model, self.policy, outputs)
         lower = loss < self.loss[rows]
         better = {
             "deepest": (depth > self.depth[rows]) | ((depth == self.depth[rows]) & lower),
             "loss": lower,
             "last": torch.full_like(lower, last),
         }[self.search.keep]
-        kept = rows[better]
-        for row, queries, deep in zip(kept.tolist(), self.queries[kept].tolist(), depth[better].tolist(), strict=True):
-            if deep != self.trails[row][-1][1]:
-                self.trails[row].append((queries, deep))
-        self.best[kept] = pixels[better]
-        self.depth[kept], self.loss[kept] = depth[better], loss[better]
-        self.answer[kept] = forward.answers_of(self.model, yielded[better])
+        improved = rows[better]
+        columns = (improved.tolist(), self.queries[improved].tolist(), depth[better].tolist())
+        for row, queries, new_depth in zip(*columns, strict=True):
+            if new_depth != self.trails[row][-1][1]:
+                self.trails[row].append((queries, new_depth))
+        self.best[improved] = pixels[better]
+        self.depth[improved], self.loss[improved] = depth[better], loss[better]
+        self.answer[improved] = forward.answers_of(self.model, outputs[better])

@@ -1,4 +1,4 @@
-"""Pixel search: projected gradient steps in an L∞ or L2 ball around each image, in [0, 1] before normalisation."""
+"""Projected gradient descent (PGD) on pixels: an L∞ or L2 ball around each image in [0, 1], before normalisation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.attacks import forward
 from benchmark.attacks.pixels import projected_gradient
 from benchmark.attacks.pixels.norm_balls import BALLS
-from benchmark.attacks.pixels.projected_gradient import Climb
+from benchmark.attacks.pixels.projected_gradient import ProjectedGradient
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,
@@ -31,13 +31,14 @@ DIRECTIONS = ("gradient", "random")
 
 @dataclass(frozen=True)
 class PixelSearch:
-    """Search that keeps the deepest image found, ties by the lower loss, and stops a sample at full depth.
+    """PGD that keeps the deepest image found, the lower loss breaking ties, and stops a sample at full depth.
 
-    epsilon: in `linf` the most that a pixel moves, a fraction of its range; in `l2` the length of the whole change.
-    step: likewise; constant, or falling to 0 along a `cosine`. Starts within one step of the image, `restarts` times.
-    keep: `deepest`; the lowest `loss` found, to the last iteration, for attacks on accuracy; or the `last` iterate,
-    as DeepSloth's released loop does. direction: the objective's gradient, or random ones at the same budget.
-    A sample costs at most 1 + restarts × (iterations + 1) forwards; one already at full depth costs one.
+    epsilon: radius; in `linf` the largest change of a pixel, in `l2` the norm of the whole change, pixels in [0, 1].
+    step: step size in the same norm; its schedule is constant or falls to 0 along a `cosine`. Each of the `restarts`
+    starts at a random point within one step of the image.
+    keep: the `deepest` image; the image of lowest `loss` over all iterations, for attacks on accuracy; or the `last`
+    iterate, as in DeepSloth's released loop. direction: the objective's gradient, or random steps at the same budget.
+    A sample costs at most 1 + restarts × (iterations + 1) forward passes; one already at full depth costs one.
     Source: DeepSloth (arXiv 2010.02432) for the loop and its settings, SAME (arXiv 2305.12228) for the objective.
     """
 
@@ -60,7 +61,7 @@ class PixelSearch:
         checks.choice("search.schedule", self.schedule, projected_gradient.SCHEDULES)
         checks.whole_number("search.iterations", self.iterations, 1)
         checks.whole_number("search.restarts", self.restarts, 1)
-        checks.choice("search.keep", self.keep, projected_gradient.KEEPS)
+        checks.choice("search.keep", self.keep, projected_gradient.KEEP_CHOICES)
         checks.whole_number("search.batch_size", self.batch_size, 1)
         checks.choice("search.direction", self.direction, DIRECTIONS)
 
@@ -74,26 +75,26 @@ class PixelSearch:
         finished: Finished = unwatched,
     ) -> Perturbed:
         """The best image found for each of `samples`; each has its own random stream by (seed, index)."""
-        found: list[ImageSample] = []
+        attacked: list[ImageSample] = []
         facts: dict[str, list[float]] = {}
         trails: list[list[tuple[int, int]]] = []
         for start in range(0, len(samples), self.batch_size):
-            part = samples[start : start + self.batch_size]
-            pixels, columns, trail = self._batch(model, policy, objective, part, seed)
-            found += [ImageSample(s.index, s.label, p) for s, p in zip(part, pixels, strict=True)]
+            chunk = samples[start : start + self.batch_size]
+            pixels, columns, trail = self._batch(model, policy, objective, chunk, seed)
+            attacked += [ImageSample(s.index, s.label, p) for s, p in zip(chunk, pixels, strict=True)]
             trails += trail
             for name, column in columns.items():
                 facts.setdefault(name, []).extend(column)
             for before, after in zip(columns["depth_before"], columns["depth_after"], strict=True):
                 finished(int(before), int(after))
-        return Perturbed(found, facts, trails=trails)
+        return Perturbed(attacked, facts, trails=trails)
 
     def _batch(
         self, model: EarlyExitModel, policy: Policy, objective: Objective, samples: Sequence[ImageSample], seed: int
     ) -> tuple[list[Tensor], dict[str, list[float]], list[list[tuple[int, int]]]]:
-        """Found pixels, fact columns and trails of one batch."""
+        """Attacked pixels, per-sample columns and trails of one batch."""
         began = time.perf_counter()
-        device, dtype = forward.place_of(model)
+        device, dtype = forward.device_and_dtype(model)
         batch = model.collate(samples).to(device)
         clean = batch.inputs["pixels"]  # (b, channels, H, W)
         if clean.shape[1:] != samples[0].pixels.shape:
@@ -101,19 +102,19 @@ class PixelSearch:
                 f"model.collate: expected pixels of the sample's shape {tuple(samples[0].pixels.shape)}, "
                 f"got {tuple(clean.shape[1:])}; resize in the dataset, pad in the network"
             )
-        climbed = Climb(self, model, policy, objective, batch, dtype)
-        climbed.run([random.Random(f"{seed}/{sample.index}") for sample in samples])
-        change = (climbed.best - clean).flatten(1).double().abs()  # (b, channels·H·W)
+        pgd = ProjectedGradient(self, model, policy, objective, batch, dtype)
+        pgd.run([random.Random(f"{seed}/{sample.index}") for sample in samples])
+        change = (pgd.best - clean).flatten(1).double().abs()  # (b, channels·H·W)
         columns = {
-            "queries": climbed.queries,
-            "seconds": (time.perf_counter() - began) * climbed.queries / climbed.queries.sum(),
+            "queries": pgd.queries,
+            "seconds": (time.perf_counter() - began) * pgd.queries / pgd.queries.sum(),
             "changed": change.amax(1),
             "changed_l2": change.norm(dim=1),
             "changed_mse": (change**2).mean(1),
             "share_changed": (change > 0).double().mean(1),
-            "depth_before": climbed.depth_before,
-            "depth_after": climbed.depth,
-            "prediction_kept": climbed.answer == climbed.answers,
+            "depth_before": pgd.depth_before,
+            "depth_after": pgd.depth,
+            "prediction_kept": pgd.answer == pgd.answers,
         }
         plain = {name: column.double().tolist() for name, column in columns.items()}
-        return list(climbed.best.cpu()), plain, climbed.trails
+        return list(pgd.best.cpu()), plain, pgd.trails

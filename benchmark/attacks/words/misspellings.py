@@ -1,7 +1,7 @@
-"""Misspellings of a word: two neighbours swapped, a letter put in, one left out, one replaced by its look-alike.
+"""Misspellings of a word: two letters swapped, one inserted, one left out, one replaced by a look-alike.
 
-Source: SAME (arXiv 2305.12228), character level. Every misspelling is one alphabetic word again, so that a text
-keeps its words when it is read anew.
+Source: SAME (arXiv 2305.12228), character level. Every misspelling is one alphabetic word, so a text keeps its number
+of words.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import string
 LOOK_ALIKES = dict(zip("aceijopsxyABCEHIKMOPTXYv", "асеіјорѕхуАВСЕНІКМОРТХΥν", strict=True))
 
 
-def misspellings(form: str, draw: random.Random) -> list[str]:
-    """All ways to misspell a word by one letter, distinct, without the word itself; inserted letters are drawn.
+def misspellings(form: str, rng: random.Random) -> list[str]:
+    """All one-letter misspellings of a word, distinct, without the word itself; inserted letters are random.
 
-    A word of n letters has up to 4n of them; a single letter is never left out.
+    A word of n letters has up to 4n of them; the only letter of a word is never left out.
     """
-    places = range(len(form))
-    made = [form[:n] + form[n + 1] + form[n] + form[n + 2 :] for n in places[:-1]]
-    made += [form[:n] + draw.choice(string.ascii_lowercase) + form[n:] for n in range(len(form) + 1)]
+    positions = range(len(form))
+    variants = [form[:n] + form[n + 1] + form[n] + form[n + 2 :] for n in positions[:-1]]
+    variants += [form[:n] + rng.choice(string.ascii_lowercase) + form[n:] for n in range(len(form) + 1)]
     if len(form) > 1:
-        made += [form[:n] + form[n + 1 :] for n in places]
-    made += [form[:n] + LOOK_ALIKES[form[n]] + form[n + 1 :] for n in places if form[n] in LOOK_ALIKES]
-    return [one for one in dict.fromkeys(made) if one != form and one.isalpha()]
+        variants += [form[:n] + form[n + 1 :] for n in positions]
+    variants += [form[:n] + LOOK_ALIKES[form[n]] + form[n + 1 :] for n in positions if form[n] in LOOK_ALIKES]
+    return [variant for variant in dict.fromkeys(variants) if variant != form and variant.isalpha()]

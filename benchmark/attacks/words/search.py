@@ -1,15 +1,15 @@
-"""Word search: a beam over texts with a few words replaced or misspelt, guided by a gradient or drawn at random."""
+"""SAME's word search: beam search over texts with a few words replaced or misspelled, by gradient or at random."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from benchmark.attacks.words import beam, candidates, edits, released_search
-from benchmark.attacks.words.batched_search import Party
-from benchmark.attacks.words.beam import Hunt
+from benchmark.attacks.words import candidates, edits, released_search, search_state
+from benchmark.attacks.words.batched_search import BatchedSearch
+from benchmark.attacks.words.search_state import SearchState
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,
@@ -29,20 +29,22 @@ CANDIDATES = ("gradient", "random")
 class WordSearch:
     """SAME's word search: `shortlist` first-order candidates per beam version, `beam` kept, for `rounds` rounds.
 
-    Never changed: stop words, words with digits or apostrophes, a word twice, more than max(least, ⌈share × words⌉)
-    words of a sample (both texts of a pair together). A text without a word to change is left alone, at one query.
-    candidates: by the gradient, or `random` from the same words and vocabulary, as the rival at the same budget.
+    Stop words and words with digits or apostrophes never change, no word changes twice, and at most
+    max(least, ⌈share × words⌉) words of a sample change (both texts of a pair together). A text without a replaceable
+    word costs one query and stays as it is.
+    candidates: ranked by the gradient, or `random` from the same words and vocabulary, the baseline at the same budget.
     level: `word` replaces words, `character` misspells them, `both` does half of each.
-    keep: the `deepest` version, which is the dearest as costs never fall with depth, until full depth; or that of the
-    lowest `loss`, until the last exit's answer flips: attacks on accuracy.
-    spread: at least so many words share a shortlist, so that one word's poor estimate cannot take it all; 0 for none.
-    neighbours, cosine: where not 0, a word only becomes one of so many nearest in the embedding table, none of them
-    below this cosine. keep_answer: versions that flip the last exit's answer are never kept.
-    max_queries: forwards a sample may cost, clean text and gradients included; null for no limit but the beam's.
-    wave: candidates of a sample run before looking whether one of them won; doubles with each wave.
-    faithful: the released search instead, quirks and all; see `released_search`.
-    Source: SAME (arXiv 2305.12228). Mended against the released code: the best version of all rounds counts, a
-    sample at full depth is left alone, gradients are fresh, words of several tokens and capitalised ones take part.
+    keep: the `deepest` version, the search stopping at full depth (costs never fall with depth); or the version of
+    lowest `loss`, the search stopping when the last exit's answer flips: for attacks on accuracy.
+    spread: at least this many words share a shortlist, so that one word's poor estimate cannot fill it; 0 for no limit.
+    neighbours, cosine: if not 0, a word only becomes one of this many nearest in the embedding table, with at least
+    this cosine. keep_answer: versions that flip the last exit's answer are never kept.
+    max_queries: forward passes per sample, clean text and gradients included; null for no limit but the beam's.
+    wave: candidates of a sample run before success is first checked; the number doubles after each check.
+    faithful: the released search with its quirks instead; see `released_search`.
+    Source: SAME (arXiv 2305.12228). Differences from the released code: the best version of all rounds counts, a
+    sample at full depth is left alone, gradients start at zero, words of several tokens and capitalised words are
+    edited too.
     """
 
     candidates: str = "gradient"
@@ -66,7 +68,7 @@ class WordSearch:
     def __post_init__(self) -> None:
         checks.choice("search.candidates", self.candidates, CANDIDATES)
         checks.choice("search.level", self.level, candidates.LEVELS)
-        checks.choice("search.keep", self.keep, beam.KEEPS)
+        checks.choice("search.keep", self.keep, search_state.KEEP_CHOICES)
         checks.whole_number("search.neighbours", self.neighbours, 0)
         checks.share("search.cosine", self.cosine, zero=True)
         for name in ("shortlist", "beam", "rounds", "wave", "batch_size"):
@@ -78,9 +80,9 @@ class WordSearch:
             checks.whole_number("search.max_queries", self.max_queries, 1)
         if self.cosine and not self.neighbours:
             raise ExitbenchError("search.neighbours: expected a number of words for search.cosine to limit, got 0")
-        mended = {"candidates": "gradient", "keep": "deepest", "keep_answer": False, "neighbours": 0}
-        mended |= {"max_queries": None}
-        for name, value in mended.items():
+        fixed = {"candidates": "gradient", "keep": "deepest", "keep_answer": False, "neighbours": 0}
+        fixed |= {"max_queries": None}
+        for name, value in fixed.items():
             if self.faithful and getattr(self, name) != value:
                 raise ExitbenchError(f"search.{name}: expected {value} with faithful, got {getattr(self, name)!r}")
 
@@ -97,42 +99,43 @@ class WordSearch:
         if not samples:
             return Perturbed([])
         began = time.perf_counter()
-        party = Party(self, model, policy, objective, finished)
-        hunts = released_search.hunt_all(party, samples, seed) if self.faithful else self._hunt(party, samples, seed)
-        found = [hunt.edited(hunt.best.edits) for hunt in hunts]
-        kept = [hunt.answer == after for hunt, after in zip(hunts, party.answers(found), strict=True)]
-        facts = self._facts(hunts, found, kept, time.perf_counter() - began)
-        return Perturbed(found, facts, trails=[hunt.trail for hunt in hunts])
+        batched = BatchedSearch(self, model, policy, objective, finished)
+        search = released_search.search_all if self.faithful else self._search
+        states = search(batched, samples, seed)
+        attacked = [state.edited(state.best.edits) for state in states]
+        same_answer = [state.answer == after for state, after in zip(states, batched.answers(attacked), strict=True)]
+        facts = self._facts(states, attacked, same_answer, time.perf_counter() - began)
+        return Perturbed(attacked, facts, trails=[state.trail for state in states])
 
-    def _hunt(self, party: Party, samples: Sequence[TextSample], seed: int) -> list[Hunt]:
-        hunts = party.start(samples, seed)
+    def _search(self, batched: BatchedSearch, samples: Sequence[TextSample], seed: int) -> list[SearchState]:
+        states = batched.start(samples, seed)
         for _ in range(self.rounds):
-            running = [hunt for hunt in hunts if hunt.open(self.max_queries)]
+            running = [state for state in states if state.can_continue(self.max_queries)]
             if not running:
                 break
-            party.round(running)
-        for hunt in hunts:
-            if not hunt.best.won:
-                party.finished(hunt.clean.depth, hunt.best.depth)
-        return hunts
+            batched.round(running)
+        for state in states:
+            if not state.best.success:
+                batched.finished(state.clean.depth, state.best.depth)
+        return states
 
     def _facts(
-        self, hunts: list[Hunt], found: list[TextSample], kept: list[bool], seconds: float
+        self, states: list[SearchState], attacked: list[TextSample], same_answer: list[bool], seconds: float
     ) -> dict[str, list[float]]:
-        """Fact columns; the changes are counted on the final texts, which must keep the rules."""
-        for hunt, sample in zip(hunts, found, strict=True):
-            if broken := edits.broken_rules(hunt.sample.texts, sample.texts, self.share, self.least):
-                raise AssertionError(f"sample {sample.index}: {'; '.join(broken)}")
-        changed = [len(edits.changed_words(h.sample.texts, s.texts)) for h, s in zip(hunts, found, strict=True)]
-        queries = sum(hunt.queries for hunt in hunts)
-        columns: dict[str, list[Any]] = {
-            "queries": [hunt.queries for hunt in hunts],
-            "seconds": [seconds * hunt.queries / queries for hunt in hunts],
+        """Per-sample columns. Changes are counted on the final texts, which must keep the rules."""
+        for state, sample in zip(states, attacked, strict=True):
+            if violations := edits.rule_violations(state.sample.texts, sample.texts, self.share, self.least):
+                raise AssertionError(f"sample {sample.index}: {'; '.join(violations)}")
+        changed = [len(edits.changed_words(h.sample.texts, s.texts)) for h, s in zip(states, attacked, strict=True)]
+        queries = sum(state.queries for state in states)
+        columns: dict[str, Sequence[float]] = {
+            "queries": [state.queries for state in states],
+            "seconds": [seconds * state.queries / queries for state in states],
             "changed": changed,
-            "share_changed": [n / max(len(hunt.words), 1) for n, hunt in zip(changed, hunts, strict=True)],
-            "depth_before": [hunt.clean.depth for hunt in hunts],
-            "depth_after": [hunt.best.depth for hunt in hunts],
-            "prediction_kept": kept,
-            "nothing_to_change": [not hunt.spots for hunt in hunts],
+            "share_changed": [n / max(len(state.words), 1) for n, state in zip(changed, states, strict=True)],
+            "depth_before": [state.clean.depth for state in states],
+            "depth_after": [state.best.depth for state in states],
+            "prediction_kept": same_answer,
+            "nothing_to_change": [not state.positions for state in states],
         }
         return {name: [float(value) for value in column] for name, column in columns.items()}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from benchmark.attacks import forward, objectives
-from benchmark.attacks.pixels.norm_balls import Linf, limits
+from benchmark.attacks.pixels.norm_balls import Linf, linf_bounds
 from benchmark.attacks.pixels.search import PixelSearch
 from benchmark.policies import base as decide
 from benchmark.policies.confidence import Confidence
@@ -31,23 +31,27 @@ class Overstepping(PixelSearch):
     def run(
         self, model: EarlyExitModel, policy: Policy, objective: Objective, samples: Sequence[ImageSample], seed: int
     ) -> Perturbed:  # type: ignore[override]
-        made = super().run(model, policy, objective, samples, seed)
+        result = super().run(model, policy, objective, samples, seed)
         wide = [
             replace(after, pixels=before.pixels + 2 * (after.pixels - before.pixels))
-            for before, after in zip(samples, made.samples, strict=True)
+            for before, after in zip(samples, result.samples, strict=True)
         ]
-        return replace(made, samples=wide)
+        return replace(result, samples=wide)
 
 
 def assert_bounds(
     before: Sequence[ImageSample], after: Sequence[ImageSample], epsilon: float, norm: str = "linf"
 ) -> None:
     """Pixels in [0, 1] and exactly within epsilon, in double precision; shapes, labels and indices untouched."""
-    for clean, found in zip(before, after, strict=True):
-        assert (clean.index, clean.label, clean.pixels.shape) == (found.index, found.label, found.pixels.shape)
-        assert float(found.pixels.min()) >= 0
-        assert float(found.pixels.max()) <= 1
-        change = (found.pixels.double() - clean.pixels.double()).flatten()
+    for clean, perturbed in zip(before, after, strict=True):
+        assert (clean.index, clean.label, clean.pixels.shape) == (
+            perturbed.index,
+            perturbed.label,
+            perturbed.pixels.shape,
+        )
+        assert float(perturbed.pixels.min()) >= 0
+        assert float(perturbed.pixels.max()) <= 1
+        change = (perturbed.pixels.double() - clean.pixels.double()).flatten()
         assert float(change.abs().max() if norm == "linf" else change.norm()) <= epsilon
 
 
@@ -83,9 +87,9 @@ def test_keeping_the_last_with_deepsloth_s_loss_is_deepsloth():
     samples, even = pictures(6), torch.full((6, 3), 1 / 3)
     search = PixelSearch(epsilon=0.1, step=0.02, iterations=7, keep="last")
     deepsloth = partial(objectives.uniform, weighted=False, last=False)
-    made = search.run(MODEL, Confidence(0.0), deepsloth, samples, 3)
+    result = search.run(MODEL, Confidence(0.0), deepsloth, samples, 3)
     clean = torch.stack([sample.pixels for sample in samples])
-    noise = [Linf(clean, 0.1).noise(random.Random(f"3/{sample.index}"), sample.pixels) for sample in samples]
+    noise = [Linf(clean, 0.1).random_step(random.Random(f"3/{sample.index}"), sample.pixels) for sample in samples]
     pixels = (clean + 0.02 * torch.stack(noise)).clamp(0, 1)
     for _ in range(7):
         pixels.requires_grad_()
@@ -94,7 +98,7 @@ def test_keeping_the_last_with_deepsloth_s_loss_is_deepsloth():
         (slope,) = torch.autograd.grad(loss, pixels)
         pixels = (pixels - 0.02 * slope.sign()).detach()
         pixels = pixels.maximum(clean - 0.1).minimum(clean + 0.1).clamp(0, 1)
-    torch.testing.assert_close(torch.stack([sample.pixels for sample in made.samples]), pixels)
+    torch.testing.assert_close(torch.stack([sample.pixels for sample in result.samples]), pixels)
 
 
 def test_an_attack_on_accuracy_moves_away_from_the_clean_answer():
@@ -109,9 +113,9 @@ def test_an_attack_on_accuracy_moves_away_from_the_clean_answer():
 
 
 def test_trails_end_at_the_depth_found_and_never_fall():
-    made = PixelSearch(epsilon=0.05, restarts=2).run(MODEL, POLICY, objectives.same, pictures(24), 0)
+    result = PixelSearch(epsilon=0.05, restarts=2).run(MODEL, POLICY, objectives.same, pictures(24), 0)
     for trail, *(before, after, queries) in zip(
-        made.trails, *(made.facts[name] for name in ("depth_before", "depth_after", "queries")), strict=True
+        result.trails, *(result.facts[name] for name in ("depth_before", "depth_after", "queries")), strict=True
     ):
         assert trail[0] == (1, before)
         assert trail[-1][1] == after
@@ -130,7 +134,7 @@ def test_restarts_and_small_balls_go_no_shallower():
 @given(st.floats(0, 1, width=32), st.floats(1e-4, 1))
 def test_limits_hold_exactly(pixel: float, epsilon: float):
     clean = torch.tensor([pixel])
-    for bound in limits(clean, epsilon):
+    for bound in linf_bounds(clean, epsilon):
         assert 0 <= float(bound) <= 1
         assert float((bound.double() - clean.double()).abs()) <= epsilon
 
@@ -138,12 +142,12 @@ def test_limits_hold_exactly(pixel: float, epsilon: float):
 @pytest.mark.parametrize("direction", ["gradient", "random"])
 def test_facts_are_true_and_never_shallower(direction: str):
     samples = pictures(24)
-    made = PixelSearch(epsilon=0.05, direction=direction).run(MODEL, POLICY, objectives.same, samples, 0)
-    assert made.facts["depth_before"] == depths(samples)
-    assert made.facts["depth_after"] == depths(made.samples)
-    assert all(after >= before for before, after in zip(depths(samples), depths(made.samples), strict=True))
-    assert max(made.facts["changed"]) <= 0.05 + 1e-8  # measured in float32
-    assert {len(column) for column in made.facts.values()} == {24}
+    result = PixelSearch(epsilon=0.05, direction=direction).run(MODEL, POLICY, objectives.same, samples, 0)
+    assert result.facts["depth_before"] == depths(samples)
+    assert result.facts["depth_after"] == depths(result.samples)
+    assert all(after >= before for before, after in zip(depths(samples), depths(result.samples), strict=True))
+    assert max(result.facts["changed"]) <= 0.05 + 1e-8  # measured in float32
+    assert {len(column) for column in result.facts.values()} == {24}
 
 
 @pytest.mark.parametrize(
@@ -159,15 +163,15 @@ def test_the_gradient_goes_deeper_than_random_steps(policy: Policy, objective: O
 
 def test_samples_at_full_depth_cost_one_forward_and_stay():
     samples = pictures(6)
-    made = PixelSearch().run(MODEL, Confidence(1.1), objectives.same, samples, 0)
-    assert made.facts["queries"] == [1.0] * 6
-    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(samples, made.samples, strict=True))
-    assert made.facts["prediction_kept"] == [1.0] * 6
+    result = PixelSearch().run(MODEL, Confidence(1.1), objectives.same, samples, 0)
+    assert result.facts["queries"] == [1.0] * 6
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(samples, result.samples, strict=True))
+    assert result.facts["prediction_kept"] == [1.0] * 6
 
 
 def test_no_more_forwards_than_promised_and_no_gradients_left():
-    made = PixelSearch(iterations=3).run(MODEL, Confidence(0.0), objectives.same, pictures(6), 0)
-    assert made.facts["queries"] == [5.0] * 6  # clean, three steps, and the last step's result
+    result = PixelSearch(iterations=3).run(MODEL, Confidence(0.0), objectives.same, pictures(6), 0)
+    assert result.facts["queries"] == [5.0] * 6  # clean, three steps, and the last step's result
     assert all(parameter.grad is None for parameter in MODEL.parameters())
 
 

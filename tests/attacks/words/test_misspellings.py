@@ -1,4 +1,4 @@
-"""Misspellings: each a single alphabetic word, one letter away."""
+"""Misspellings: each is a single alphabetic word that differs by one letter."""
 
 import random
 from functools import cache
@@ -11,13 +11,13 @@ from benchmark.attacks.words.misspellings import LOOK_ALIKES, misspellings
 
 
 @cache
-def common(one: str, other: str) -> int:
+def common(left: str, right: str) -> int:
     """Length of the longest common subsequence; difflib's matcher is greedy and may find less."""
-    if not one or not other:
+    if not left or not right:
         return 0
-    if one[0] == other[0]:
-        return 1 + common(one[1:], other[1:])
-    return max(common(one[1:], other), common(one, other[1:]))
+    if left[0] == right[0]:
+        return 1 + common(left[1:], right[1:])
+    return max(common(left[1:], right), common(left, right[1:]))
 
 
 def test_common_is_not_greedy():
@@ -27,20 +27,20 @@ def test_common_is_not_greedy():
 
 @given(st.text("abcdefXYZoé", min_size=1, max_size=9), st.integers(0, 99))
 def test_every_misspelling_is_another_word_one_letter_away(form: str, seed: int):
-    made = misspellings(form, random.Random(seed))
-    assert form not in made
-    assert len(set(made)) == len(made)
-    for one in made:
-        assert [word.form for word in edits.words_of((one,))] == [one]
-        assert abs(len(one) - len(form)) <= 1
-        assert common(form, one) >= len(form) - 1
+    result = misspellings(form, random.Random(seed))
+    assert form not in result
+    assert len(set(result)) == len(result)
+    for variant in result:
+        assert [word.form for word in edits.words_of((variant,))] == [variant]
+        assert abs(len(variant) - len(form)) <= 1
+        assert common(form, variant) >= len(form) - 1
 
 
 def test_all_four_kinds_are_there():
-    made = misspellings("bread", random.Random(0))
-    assert {"rbead", "berad", "read", "brea"} <= set(made)
-    assert [one for one in made if len(one) == 6]
-    assert {"bre" + LOOK_ALIKES["a"] + "d", "br" + LOOK_ALIKES["e"] + "ad"} <= set(made)
+    result = misspellings("bread", random.Random(0))
+    assert {"rbead", "berad", "read", "brea"} <= set(result)
+    assert [variant for variant in result if len(variant) == 6]
+    assert {"bre" + LOOK_ALIKES["a"] + "d", "br" + LOOK_ALIKES["e"] + "ad"} <= set(result)
 
 
 def test_look_alikes_are_other_letters():

@@ -1,4 +1,4 @@
-"""The released search beside ours: where they agree, where they differ, and that each quirk is really there."""
+"""The released search against ours: equal where they should be, and every quirk of the release is there."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from attack_doubles import halfway, reader
 
 from benchmark.attacks import objectives
 from benchmark.attacks.words import candidates, vocabulary
-from benchmark.attacks.words.beam import Edits, Hunt, Version, add
 from benchmark.attacks.words.edits import words_of
-from benchmark.attacks.words.released_search import WordTableGradient, _hunt
+from benchmark.attacks.words.released_search import WordTableGradient, _search
 from benchmark.attacks.words.search import WordSearch
+from benchmark.attacks.words.search_state import Edits, SearchState, Version, add
 from benchmark.policies.entropy import Entropy
 from benchmark.types import ExitbenchError, Perturbed, Policy, TextSample
 
 MODEL = reader()
-# Lower case, each word once and one token: what the released search can work on.
+# Lower case, each word once and one token: the released search supports no other words.
 PLAIN = [
     TextSample(0, 0, ("the bright actor lost silly plot",)),
     TextSample(1, 1, ("a cold doctor wrote music and sang",)),
@@ -33,24 +33,24 @@ def searched(samples: Sequence[TextSample], policy: Policy, **arguments: object)
     return WordSearch(**settings).run(MODEL, policy, objectives.same, samples, 0)  # type: ignore[arg-type]
 
 
-def depths(made: Perturbed) -> list[float]:
-    return made.facts["depth_after"]
+def depths(result: Perturbed) -> list[float]:
+    return result.facts["depth_after"]
 
 
 def tried(samples: Sequence[TextSample], **arguments: object) -> dict[int, set[Edits]]:
     """By sample index, the edits that a search runs."""
-    found: dict[int, set[Edits]] = {}
-    edited = Hunt.edited
+    tried_edits: dict[int, set[Edits]] = {}
+    edited = SearchState.edited
 
-    def watched(hunt: Hunt, edits: Edits) -> TextSample:
+    def watched(state: SearchState, edits: Edits) -> TextSample:
         if edits:
-            found.setdefault(hunt.sample.index, set()).add(edits)
-        return edited(hunt, edits)
+            tried_edits.setdefault(state.sample.index, set()).add(edits)
+        return edited(state, edits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hunt, "edited", watched)
+        patch.setattr(SearchState, "edited", watched)
         searched(samples, Entropy(10.0), **arguments)
-    return found
+    return tried_edits
 
 
 def test_one_text_and_one_round_give_the_same_text():
@@ -76,15 +76,17 @@ def test_gradients_add_up_over_texts_and_ours_do_not():
 
 
 def test_the_table_s_gradient_is_the_sum_of_what_it_saw():
-    first, second = (candidates.View(vocabulary.Encoding(ids, []), torch.zeros(2, 3), torch.full((2, 3), slope))
-                     for ids, slope in (([7, 8], 1.0), ([8, 8], 2.0)))  # fmt: skip
+    first, second = (
+        candidates.VersionGradient(vocabulary.Encoding(ids, []), torch.zeros(2, 3), torch.full((2, 3), value))
+        for ids, value in (([7, 8], 1.0), ([8, 8], 2.0))
+    )
     gradient = WordTableGradient()
-    assert gradient.add(first).slope[:, 0].tolist() == [1, 1]
-    assert gradient.add(second).slope[:, 0].tolist() == [5, 5]
+    assert gradient.add(first).gradient[:, 0].tolist() == [1, 1]
+    assert gradient.add(second).gradient[:, 0].tolist() == [5, 5]
 
 
 class Scripted:
-    """A party whose candidates reach depths written down beforehand, one list a round."""
+    """A batched search whose candidates reach given depths, one list per round."""
 
     lexicon = None
     search = SimpleNamespace(rounds=3, shortlist=2, level="word", batch_size=8, beam=1)
@@ -92,38 +94,40 @@ class Scripted:
     def __init__(self, rounds: list[list[int]]) -> None:
         self.rounds = iter(rounds)
 
-    def views(self, asked: Sequence[object]) -> list[candidates.View]:
-        return [candidates.View(vocabulary.Encoding([0], []), torch.zeros(1, 2), torch.zeros(1, 2))]
+    def gradients(self, requests: Sequence[object]) -> list[candidates.VersionGradient]:
+        return [candidates.VersionGradient(vocabulary.Encoding([0], []), torch.zeros(1, 2), torch.zeros(1, 2))]
 
-    def full_depth(self, samples: Sequence[TextSample]) -> None:
+    def run_to_full_depth(self, samples: Sequence[TextSample]) -> None:
         return None
 
-    def judge(self, made: Sequence[Edits], yielded: None, answers: torch.Tensor) -> list[Version]:
-        return [Version(edits, depth, depth) for edits, depth in zip(made, next(self.rounds), strict=True)]
+    def evaluate(self, result: Sequence[Edits], outputs: None, answers: torch.Tensor) -> list[Version]:
+        return [Version(edits, depth, depth) for edits, depth in zip(result, next(self.rounds), strict=True)]
 
 
 def test_the_answer_is_the_best_of_the_last_round_only(monkeypatch: pytest.MonkeyPatch):
-    hunt = Hunt(PLAIN[0], words_of(PLAIN[0].texts), [1, 2, 3], 3, 8, Version((), 2, 2), None)  # type: ignore[arg-type]
+    state = SearchState(PLAIN[0], words_of(PLAIN[0].texts), [1, 2, 3], 3, 8, Version((), 2, 2), None)  # type: ignore[arg-type]
     tries = iter([(1, "a"), (1, "b"), (2, "c"), (2, "d"), (3, "e"), (3, "f")])
     monkeypatch.setattr(
-        candidates, "guided", lambda hunt, version, *_: ([(0.0, add(version.edits, *next(tries))) for _ in "12"], [])
+        candidates,
+        "gradient_candidates",
+        lambda state, version, *_: ([(0.0, add(version.edits, *next(tries))) for _ in "12"], []),
     )
-    _hunt(Scripted([[3, 1], [1, 3], [1, 1]]), hunt, WordTableGradient())  # type: ignore[arg-type]
-    assert hunt.best.depth == 1 < hunt.clean.depth
-    assert dict(hunt.best.edits) == {1: "a", 2: "d", 3: "e"}
-    assert hunt.queries == 1 + 3 * 3
-    ours = replace(hunt, queries=1)
+    _search(Scripted([[3, 1], [1, 3], [1, 1]]), state, WordTableGradient())  # type: ignore[arg-type]
+    assert state.best.depth == 1 < state.clean.depth
+    assert dict(state.best.edits) == {1: "a", 2: "d", 3: "e"}
+    assert state.queries == 1 + 3 * 3
+    ours = replace(state, queries=1)
     for depth in (3, 1):
         ours.record(Version(((1, "a"),), depth, depth))
     assert ours.best.depth == 3
 
 
-def test_the_released_search_goes_on_after_it_has_won():
+def test_the_released_search_continues_after_success():
     policy = halfway(MODEL, PLAIN)
     faithful, ours = (searched(PLAIN, policy, faithful=flag, rounds=3, shortlist=40, wave=8) for flag in (True, False))
-    won = [n for n, depth in enumerate(depths(ours)) if depth == 4 > ours.facts["depth_before"][n]]
-    assert won
-    assert all(faithful.facts["queries"][n] > 2 * ours.facts["queries"][n] for n in won)
+    successes = [n for n, depth in enumerate(depths(ours)) if depth == 4 > ours.facts["depth_before"][n]]
+    assert successes
+    assert all(faithful.facts["queries"][n] > 2 * ours.facts["queries"][n] for n in successes)
 
 
 def test_words_of_several_tokens_and_capitals_are_left_to_ours():
@@ -135,8 +139,8 @@ def test_words_of_several_tokens_and_capitals_are_left_to_ours():
 
 
 def test_characters_are_searched_as_released_too():
-    made = searched(PLAIN, halfway(MODEL, PLAIN), faithful=True, level="character", rounds=2, beam=2, shortlist=20)
-    assert sum(made.facts["changed"]) > 0
+    result = searched(PLAIN, halfway(MODEL, PLAIN), faithful=True, level="character", rounds=2, beam=2, shortlist=20)
+    assert sum(result.facts["changed"]) > 0
 
 
 @pytest.mark.parametrize(

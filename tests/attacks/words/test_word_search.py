@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from benchmark.attacks import forward, objectives
 from benchmark.attacks.words import candidates, edits, vocabulary
-from benchmark.attacks.words.beam import Hunt, Version
 from benchmark.attacks.words.search import WordSearch
+from benchmark.attacks.words.search_state import SearchState, Version
 from benchmark.policies import base as decide
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
@@ -33,11 +33,11 @@ def attacked(samples: Sequence[TextSample], seed: int = 0, **arguments: object) 
 
 def assert_rules(before: Sequence[TextSample], after: Sequence[TextSample], share: float, least: int) -> None:
     """The edit rules on the final texts, which the tokenizer reads anew; labels and indices untouched."""
-    for clean, found in zip(before, after, strict=True):
-        assert (clean.index, clean.label) == (found.index, found.label)
-        assert edits.broken_rules(clean.texts, found.texts, share, least) == []
-        allowed = edits.allowance(len(edits.words_of(clean.texts)), share, least)
-        assert changed_token_words(clean.texts, found.texts) <= allowed
+    for clean, perturbed in zip(before, after, strict=True):
+        assert (clean.index, clean.label) == (perturbed.index, perturbed.label)
+        assert edits.rule_violations(clean.texts, perturbed.texts, share, least) == []
+        limit = edits.max_changed_words(len(edits.words_of(clean.texts)), share, least)
+        assert changed_token_words(clean.texts, perturbed.texts) <= limit
 
 
 def changed_token_words(before: Sequence[str], after: Sequence[str]) -> int:
@@ -65,8 +65,8 @@ def depths(policy: Policy, samples: Sequence[TextSample]) -> list[float]:
 )
 def test_rules_hold(share: float, least: int, pairs: bool, how: str, seed: int):
     samples = sentences(pairs)
-    made = attacked(samples, seed, share=share, least=least, candidates=how)
-    assert_rules(samples, made.samples, share, least)
+    result = attacked(samples, seed, share=share, least=least, candidates=how)
+    assert_rules(samples, result.samples, share, least)
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_the_same_check_catches_a_broken_search(spoil):
 def test_facts_are_true_and_never_shallower(pairs: bool):
     samples = sentences(pairs)
     policy = halfway(MODEL, samples)
-    made = attacked(samples)
-    assert made.facts["depth_before"] == depths(policy, samples)
-    assert made.facts["depth_after"] == depths(policy, made.samples)
+    result = attacked(samples)
+    assert result.facts["depth_before"] == depths(policy, samples)
+    assert result.facts["depth_after"] == depths(policy, result.samples)
     assert all(
-        after >= before for before, after in zip(*(depths(policy, s) for s in (samples, made.samples)), strict=True)
+        after >= before for before, after in zip(*(depths(policy, s) for s in (samples, result.samples)), strict=True)
     )
-    changed = [float(a.texts != b.texts) for a, b in zip(samples, made.samples, strict=True)]
-    assert [float(n > 0) for n in made.facts["changed"]] == changed
-    assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
+    changed = [float(a.texts != b.texts) for a, b in zip(samples, result.samples, strict=True)]
+    assert [float(n > 0) for n in result.facts["changed"]] == changed
+    assert sum(result.facts["depth_after"]) > sum(result.facts["depth_before"])
 
 
 def test_both_texts_of_a_pair_and_words_of_several_pieces_and_capitals_are_edited():
@@ -106,8 +106,8 @@ def test_both_texts_of_a_pair_and_words_of_several_pieces_and_capitals_are_edite
     seen: set[tuple[int, str]] = set()
     for seed in range(4):
         policy = Entropy(10.0)  # always leaves: the search uses all its rounds
-        party = attacked_all(policy, samples, seed)
-        seen |= party
+        edited = attacked_all(policy, samples, seed)
+        seen |= edited
     assert {text for text, _ in seen} == {0, 1}
     assert {"playfulness", "HERO", "Awful"} <= {form for _, form in seen}
 
@@ -115,15 +115,15 @@ def test_both_texts_of_a_pair_and_words_of_several_pieces_and_capitals_are_edite
 def attacked_all(policy: Policy, samples: Sequence[TextSample], seed: int) -> set[tuple[int, str]]:
     """(text, word) of every candidate edit that a random search runs."""
     tried: set[tuple[int, str]] = set()
-    take = Hunt.take
+    take = SearchState.next_candidates
 
-    def watched(hunt: Hunt, size: int):
-        taken = take(hunt, size)
-        tried.update((hunt.words[spot].text, hunt.words[spot].form) for edit in taken for spot, _ in edit)
+    def watched(state: SearchState, size: int):
+        taken = take(state, size)
+        tried.update((state.words[position].text, state.words[position].form) for edit in taken for position, _ in edit)
         return taken
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hunt, "take", watched)
+        patch.setattr(SearchState, "next_candidates", watched)
         search = WordSearch(candidates="random", shortlist=60, beam=1, rounds=1)
         search.run(MODEL, policy, objectives.same, samples, seed)
     return tried
@@ -131,21 +131,21 @@ def attacked_all(policy: Policy, samples: Sequence[TextSample], seed: int) -> se
 
 def test_a_text_of_stop_words_is_left_alone_and_counted():
     samples = [TextSample(7, 1, ("It was the, and don't!",))]
-    made = WordSearch().run(MODEL, Entropy(10.0), objectives.same, samples, 0)
-    assert made.samples[0].texts == samples[0].texts
-    assert made.facts["changed"] == [0.0]
-    assert made.facts["queries"] == [1.0]
+    result = WordSearch().run(MODEL, Entropy(10.0), objectives.same, samples, 0)
+    assert result.samples[0].texts == samples[0].texts
+    assert result.facts["changed"] == [0.0]
+    assert result.facts["queries"] == [1.0]
 
 
 def test_texts_at_full_depth_cost_one_forward():
-    made = WordSearch().run(MODEL, Entropy(0.0), objectives.same, sentences(), 0)
-    assert made.facts["queries"] == [1.0] * len(TEXTS)
+    result = WordSearch().run(MODEL, Entropy(0.0), objectives.same, sentences(), 0)
+    assert result.facts["queries"] == [1.0] * len(TEXTS)
 
 
 @pytest.mark.parametrize("how", ["gradient", "random"])
 def test_the_query_budget_is_kept(how: str):
-    made = attacked(sentences(), candidates=how, max_queries=15)
-    assert max(made.facts["queries"]) <= 15
+    result = attacked(sentences(), candidates=how, max_queries=15)
+    assert max(result.facts["queries"]) <= 15
 
 
 @pytest.mark.parametrize("how", ["gradient", "random"])
@@ -171,10 +171,10 @@ def test_first_order_scores_rank_as_the_loss_does_when_embeddings_hardly_differ(
     batch = model.collate([sample])
     batch = batch.with_inputs(inputs_embeds=lexicon.embeddings[batch.inputs["input_ids"]])
     loss, _, slope = forward.gradient(model, policy, objectives.uniform, batch, "inputs_embeds")
-    hunt = Hunt(sample, words, [1, 2, 3], 3, 6, Version((), 1, 1), None)  # type: ignore[arg-type]
-    view = candidates.View(encoding, batch.inputs["inputs_embeds"][0], slope[0])
-    ranked = candidates.first_order(hunt, hunt.clean, lexicon, view, 1000)
-    tried = [TextSample(0, 0, hunt.texts(edit)) for _, edit in ranked]
+    state = SearchState(sample, words, [1, 2, 3], 3, 6, Version((), 1, 1), None)  # type: ignore[arg-type]
+    view = candidates.VersionGradient(encoding, batch.inputs["inputs_embeds"][0], slope[0])
+    ranked = candidates.word_substitutions(state, state.clean, lexicon, view, 1000)
+    tried = [TextSample(0, 0, state.texts(edit)) for _, edit in ranked]
     with torch.no_grad():
         true = objectives.uniform(
             forward.all_exits(model, model.collate(tried)), torch.ones(len(tried), dtype=torch.long)
@@ -187,15 +187,15 @@ def test_first_order_scores_rank_as_the_loss_does_when_embeddings_hardly_differ(
 def test_cut_off_words_are_never_changed():
     model = reader(max_length=8)
     samples = [TextSample(0, 0, ("great movie and bright actor wrote awful story about river stone window",))]
-    made = WordSearch(least=12, candidates="random").run(model, Entropy(10.0), objectives.same, samples, 0)
-    assert made.samples[0].texts[0].split()[6:] == samples[0].texts[0].split()[6:]
+    result = WordSearch(least=12, candidates="random").run(model, Entropy(10.0), objectives.same, samples, 0)
+    assert result.samples[0].texts[0].split()[6:] == samples[0].texts[0].split()[6:]
 
 
 def test_a_cased_vocabulary_keeps_its_own_case():
     model = reader(lower_cased=False)
     samples = sentences()
-    made = WordSearch(shortlist=12, beam=2).run(model, halfway(model, samples), objectives.same, samples, 0)
-    assert [edits.broken_rules(a.texts, b.texts, 0.1, 3) for a, b in zip(samples, made.samples, strict=True)] == [
+    result = WordSearch(shortlist=12, beam=2).run(model, halfway(model, samples), objectives.same, samples, 0)
+    assert [edits.rule_violations(a.texts, b.texts, 0.1, 3) for a, b in zip(samples, result.samples, strict=True)] == [
         []
     ] * 6
 
@@ -228,9 +228,9 @@ def test_arguments_outside_their_range(field: str, value: object):
 @pytest.mark.parametrize("level", ["character", "both"])
 def test_misspelt_texts_keep_the_rules_and_go_deeper(level: str):
     samples = sentences()
-    made = attacked(samples, level=level, shortlist=40)
-    assert_rules(samples, made.samples, share=0.1, least=3)
-    assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
+    result = attacked(samples, level=level, shortlist=40)
+    assert_rules(samples, result.samples, share=0.1, least=3)
+    assert sum(result.facts["depth_after"]) > sum(result.facts["depth_before"])
 
 
 def test_a_level_tries_its_own_kind_of_edit():
@@ -243,32 +243,32 @@ def test_a_level_tries_its_own_kind_of_edit():
 def tried_forms(search: WordSearch) -> set[str]:
     """The new words of every candidate that a search runs."""
     forms: set[str] = set()
-    take = Hunt.take
+    take = SearchState.next_candidates
 
-    def watched(hunt: Hunt, size: int):
-        taken = take(hunt, size)
+    def watched(state: SearchState, size: int):
+        taken = take(state, size)
         forms.update(form for edit in taken for _, form in edit)
         return taken
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hunt, "take", watched)
+        patch.setattr(SearchState, "next_candidates", watched)
         search.run(MODEL, Entropy(10.0), objectives.same, sentences(), 0)
     return forms
 
 
 def test_constrained_words_are_near_and_the_answer_stays():
     samples = sentences()
-    made = attacked(samples, neighbours=6, cosine=0.05, keep_answer=True)
-    assert_near(samples, made.samples, 6, 0.05)
-    assert made.facts["prediction_kept"] == [1.0] * len(samples)
-    assert sum(made.facts["changed"]) > 0
+    result = attacked(samples, neighbours=6, cosine=0.05, keep_answer=True)
+    assert_near(samples, result.samples, 6, 0.05)
+    assert result.facts["prediction_kept"] == [1.0] * len(samples)
+    assert sum(result.facts["changed"]) > 0
 
 
 def assert_near(before: Sequence[TextSample], after: Sequence[TextSample], count: int, cosine: float) -> None:
     """Every new word is among the old one's nearest; checked word by word, by the definition."""
     lexicon = candidates.lexicon_of(MODEL)
-    for clean, found in zip(before, after, strict=True):
-        for old, new in edits.changed_words(clean.texts, found.texts):
+    for clean, perturbed in zip(before, after, strict=True):
+        for old, new in edits.changed_words(clean.texts, perturbed.texts):
             ids = MODEL.tokenizer(old, add_special_tokens=False)["input_ids"]
             closeness = torch.cosine_similarity(lexicon.embeddings[ids].mean(0)[None], lexicon.table)
             column = lexicon.vocabulary.column(new)
@@ -297,19 +297,19 @@ def test_the_guard_keeps_answers_that_would_flip():
 def test_an_attack_on_accuracy_flips_answers_and_stops_there():
     samples = sentences()
     search = WordSearch(keep="loss", shortlist=40, beam=2, rounds=4)
-    made = search.run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
-    flipped = [kept == 0 for kept in made.facts["prediction_kept"]]
+    result = search.run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
+    flipped = [kept == 0 for kept in result.facts["prediction_kept"]]
     assert sum(flipped) >= 2
-    for n, trail in enumerate(made.trails):
-        assert trail[-1][1] == made.facts["depth_after"][n]
+    for n, trail in enumerate(result.trails):
+        assert trail[-1][1] == result.facts["depth_after"][n]
     more = replace(search, rounds=1).run(MODEL, halfway(MODEL, samples), objectives.accuracy, samples, 0)
-    assert all(q >= r for q, r in zip(made.facts["queries"], more.facts["queries"], strict=True))
+    assert all(q >= r for q, r in zip(result.facts["queries"], more.facts["queries"], strict=True))
 
 
 def test_trails_end_at_the_depth_found_within_the_queries_spent():
-    made = attacked(sentences())
-    columns = (made.facts[name] for name in ("depth_before", "depth_after", "queries"))
-    for trail, before, after, queries in zip(made.trails, *columns, strict=True):
+    result = attacked(sentences())
+    columns = (result.facts[name] for name in ("depth_before", "depth_after", "queries"))
+    for trail, before, after, queries in zip(result.trails, *columns, strict=True):
         assert trail[0] == (1, before)
         assert trail[-1][1] == after
         assert trail[-1][0] <= queries
@@ -320,10 +320,10 @@ def test_trails_end_at_the_depth_found_within_the_queries_spent():
 def test_every_rule_is_attacked_by_its_own_depth(policy: Policy):
     samples = sentences()
     search = WordSearch(shortlist=12, beam=2, rounds=3)
-    made = search.run(MODEL, policy, objectives.same, samples, 0)
-    assert made.facts["depth_before"] == depths(policy, samples)
-    assert made.facts["depth_after"] == depths(policy, made.samples)
-    assert sum(made.facts["depth_after"]) > sum(made.facts["depth_before"])
+    result = search.run(MODEL, policy, objectives.same, samples, 0)
+    assert result.facts["depth_before"] == depths(policy, samples)
+    assert result.facts["depth_after"] == depths(policy, result.samples)
+    assert sum(result.facts["depth_after"]) > sum(result.facts["depth_before"])
 
 
 def test_several_words_share_a_shortlist():
@@ -332,10 +332,10 @@ def test_several_words_share_a_shortlist():
     for spread in (0, 5):
         tried = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Hunt, "propose", lambda hunt, ranked, budget, tried=tried: tried.extend(ranked))
+            patch.setattr(SearchState, "propose", lambda state, ranked, budget, tried=tried: tried.extend(ranked))
             search = WordSearch(shortlist=20, spread=spread, rounds=1)
             search.run(MODEL, Entropy(10.0), objectives.same, [sample], 0)
-        by_word = [sum(spot == place for ((spot, _),) in tried) for place in range(6)]
+        by_word = [sum(position == place for ((position, _),) in tried) for place in range(6)]
         assert sum(by_word) == 20
         counts.append(max(by_word))
     assert counts[1] == 4 < counts[0]
