@@ -1,23 +1,24 @@
-"""Cumulative MACs to each exit, counted eagerly at batch 1, one length at a time.
+"""MAC counter: cumulative multiply-accumulates to each exit, counted eagerly at batch 1, one input length at a time.
 
-flops = 2 × macs. That is the only sentence about FLOPs here: everything is in multiply-accumulates of matrix
-products, convolutions and attention, as executed. Papers that print MACs as "FLOPs" are quoted with that remark.
+Counted are matrix products, convolutions and attention, as executed. flops = 2 × macs; papers that print MACs as
+"FLOPs" are quoted with that remark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from benchmark.types import Cost, EarlyExitModel, ExitbenchError
 
-# Operators that move, compare, reduce, normalise or interpolate: no matrix product in any of them.
+# Operators that move, compare, reduce, normalise or interpolate, without any matrix product.
 _FREE = """
 _adaptive_avg_pool2d _efficientzerotensor _embedding_bag _embedding_bag_forward_only _local_scalar_dense
 _log_softmax _reshape_alias _safe_softmax _softmax _to_copy _unsafe_view adaptive_avg_pool2d addcdiv addcmul alias all
@@ -35,18 +36,20 @@ FREE = frozenset(_FREE.split())
 
 
 class _Guard(TorchDispatchMode):
-    """Refuses operators that are neither counted nor known to be free: an unknown one is an error, not a zero."""
+    """Raises on operators without a FLOP formula that are not in FREE, so that none is silently counted as zero."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
         packet = func._overloadpacket
         name = packet.__name__
         known = packet in flop_registry or name in FREE or torch.Tag.pointwise in func.tags
-        # An in-place operator is as free as the one it is the in-place form of.
+        # An in-place operator is free if its out-of-place form is.
         if not known and name.rstrip("_") not in FREE:
-            with self:  # under inference mode composites come whole: judge their parts
-                made = func.decompose(*args, **(kwargs or {}))
-            if made is not NotImplemented:
-                return made
+            with self:  # in inference mode, composite operators arrive undecomposed
+                result = func.decompose(*args, **(kwargs or {}))
+            if result is not NotImplemented:
+                return result
             raise ExitbenchError(
                 f"macs: operator {func} is neither counted nor known to be free; "
                 "give it a formula with torch.utils.flop_counter.register_flop_formula"
@@ -54,8 +57,8 @@ class _Guard(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def count_call(run: Callable[[], Any]) -> int:
-    """MACs of what a call executes; ExitbenchError for an operator of unknown cost."""
+def count_call(run: Callable[[], object]) -> int:
+    """MACs that a call executes; raises ExitbenchError for an operator of unknown cost."""
     with FlopCounterMode(display=False) as counter, _Guard():
         run()
     return counter.get_total_flops() // 2
@@ -63,10 +66,10 @@ def count_call(run: Callable[[], Any]) -> int:
 
 @torch.no_grad()
 def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
-    """Cumulative MACs (E,) of one sample of `length`, each exit forced, heads included.
+    """Cumulative MACs (E,) of one sample of `length` to each exit, heads included.
 
     Raises:
-        ExitbenchError: an operator of unknown cost, or a count that falls with depth.
+        ExitbenchError: an operator of unknown cost, or a count that decreases with depth.
     """
     generator = model.exits(model.probe(length))
     total, cumulative = 0, []
@@ -80,13 +83,13 @@ def count(model: EarlyExitModel, length: int) -> tuple[int, ...]:
 
 
 def cost(model: EarlyExitModel, lengths: Iterable[int]) -> Cost:
-    """The cost table for all lengths that occur; counted for three of them, by closed form for the rest.
+    """The cost table for all lengths that occur: the model's closed form, checked against the counter at three lengths.
 
-    Attention is quadratic in length, and three lengths settle a quadratic: of a model that agreed on three, only
-    lengths beyond those are counted again.
+    Cost is quadratic in length, and three points determine a quadratic: once a model has agreed at three lengths, only
+    lengths outside their range are counted again.
 
     Raises:
-        ExitbenchError: the closed form and the counter disagree, so neither is to be believed.
+        ExitbenchError: the closed form and the counter disagree.
     """
     present = sorted(set(lengths))
     checked = {present[0], present[len(present) // 2], present[-1]}
@@ -102,8 +105,8 @@ def cost(model: EarlyExitModel, lengths: Iterable[int]) -> Cost:
     return Cost({length: model.closed_form_macs(length) for length in present})
 
 
-# What was counted of models that still live: a run asks of each split, of the same lengths again and again.
-_counted: WeakKeyDictionary[Any, dict[int, tuple[int, ...]]] = WeakKeyDictionary()
+# Counts of models that are still alive, because a run needs the same lengths for every split.
+_counted: WeakKeyDictionary[EarlyExitModel, dict[int, tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def table(costs: Cost, lengths: Tensor) -> Tensor:

@@ -1,18 +1,19 @@
-"""The matrix products inside a call, taken out of it to be run, timed or counted by themselves."""
+"""Record the matrix products, convolutions and attention calls inside a function, to run or time them on their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-Call = Callable[[], Any]
+Call = Callable[[], object]
 
 
 def products_of(run: Call) -> list[Call]:
-    """The matrix products, convolutions and attention that a call executes, each to be called again by itself."""
+    """One callable for each matrix product, convolution and attention that `run` executes, on the same tensors."""
     with _Recorder() as recorder:
         run()
     return recorder.calls
@@ -23,18 +24,20 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.calls: list[Call] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
         kwargs = kwargs or {}
         if func._overloadpacket not in flop_registry:
-            with self:  # under inference mode composites come whole
-                made = func.decompose(*args, **kwargs)
-            return func(*args, **kwargs) if made is NotImplemented else made
+            with self:  # in inference mode, composite operators arrive undecomposed
+                result = func.decompose(*args, **kwargs)
+            return func(*args, **kwargs) if result is NotImplemented else result
         self.calls.append(lambda: func(*args, **kwargs))
         return func(*args, **kwargs)
 
 
 def run_in_order(calls: Sequence[Call]) -> Call:
-    """One call that makes all of them, in order."""
+    """One callable that runs all of them in order."""
 
     def run() -> None:
         for call in calls:

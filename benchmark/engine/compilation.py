@@ -1,4 +1,4 @@
-"""Compiling before the clock: every stage in every shape that will be timed, and a count of what came too late."""
+"""torch.compile, stage by stage, before anything is timed; and a check that nothing is compiled during timing."""
 
 from __future__ import annotations
 
@@ -6,45 +6,64 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict, TypeVar
 
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch._dynamo.utils import counters
 
 from benchmark.engine.placement import compile_stages
-from benchmark.types import Batch, ExitbenchError
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError
 from benchmark.utils.progress import track
 
-logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a GPU that nobody asked for
+logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that no CUDA compiler is there
+
+Unit = TypeVar("Unit")
+
+
+class StageCounts(TypedDict):
+    """How many stages were compiled, into how many graphs, and how many of these came from torch's cache on disk."""
+
+    stages: int
+    dynamic: bool
+    graphs: int
+    graphs_from_disk: int
+
+
+class Compilation(TypedDict):
+    """Fields of `Latency`."""
+
+    compile_s: float
+    compiled: StageCounts
 
 
 def graph_count() -> int:
-    """How many graphs torch has compiled in this process so far, those that it took from its disk included."""
+    """Number of graphs that torch has compiled in this process so far, including those loaded from its disk cache."""
     return counters["stats"]["unique_graphs"]
 
 
 def needs_dynamic_shapes(batches: Sequence[Batch], shrinking: bool) -> bool:
-    """Whether one compiled stage meets several shapes: batches that shrink, or texts of several lengths."""
+    """Whether a stage sees inputs of several shapes: batches that shrink, or texts of several lengths."""
     return shrinking or len({tuple(tuple(one.shape) for one in batch.inputs.values()) for batch in batches}) > 1
 
 
 def compile_model(
-    model: Any,
+    model: EarlyExitModel,
     batches: Sequence[Batch],
-    runs: Sequence[Callable[[Any], Any]],
-    units: Sequence[Any],
+    runs: Sequence[Callable[[Unit], object]],
+    units: Sequence[Unit],
     *,
     shrinking: bool,
     synchronise: Callable[[], None] = lambda: None,
     backend: str = "inductor",
-) -> dict[str, Any]:
-    """Compile a model's stages in place by running everything once -> fields of `Latency`: compile_s and compiled.
+) -> Compilation:
+    """Compile a model's stages in place by running everything once; returns how long it took and what was compiled.
 
-    compile_s: what that took beyond running it again. runs, units: all that will be timed. shrinking: batches shrink.
+    runs, units: everything that will be timed. shrinking: whether batches shrink. compile_s in the result: the time of
+    the first run minus that of a second one.
 
     Raises:
-        ExitbenchError: a stage that torch.compile cannot take whole, or not for all its shapes.
+        ExitbenchError: torch.compile cannot compile a stage as one graph, or not for all its shapes.
     """
     dynamic, before, from_disk = needs_dynamic_shapes(batches, shrinking), graph_count(), _from_disk()
     stages = compile_stages(model, dynamic, backend)
@@ -61,17 +80,17 @@ def compile_model(
                     run(unit)
             synchronise()
             seconds.append(time.perf_counter() - started)
-    facts = {
+    counts: StageCounts = {
         "stages": stages,
         "dynamic": dynamic,
         "graphs": graph_count() - before,
         "graphs_from_disk": _from_disk() - from_disk,
     }
-    return {"compile_s": max(0.0, seconds[0] - seconds[1]), "compiled": facts}
+    return {"compile_s": max(0.0, seconds[0] - seconds[1]), "compiled": counts}
 
 
 def compiled_late(before: int) -> list[str]:
-    """Why not to trust a measurement in which graphs were compiled; `before` is what `graphs` said before it."""
+    """A reason to call a measurement unreliable if graphs were compiled since `graph_count` returned `before`."""
     return [f"{graph_count() - before} graph(s) were compiled while the clock ran"] if graph_count() > before else []
 
 
@@ -81,7 +100,7 @@ def _from_disk() -> int:
 
 @contextmanager
 def _compile_errors() -> Iterator[None]:
-    """What torch.compile raises, as one line."""
+    """Turns the errors of torch.compile into one line for the user."""
     try:
         yield
     except FailOnRecompileLimitHit as error:
@@ -90,8 +109,8 @@ def _compile_errors() -> Iterator[None]:
             "try an eager profile such as hardware=cpu_1t"
         ) from error
     except TorchDynamoException as error:
-        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExitbenchError(
-            f"hardware.compiler: torch.compile cannot take a stage whole ({said[:200]}); "
+            f"hardware.compiler: torch.compile cannot take a stage whole ({reason[:200]}); "
             "try an eager profile such as hardware=cpu_1t"
         ) from error

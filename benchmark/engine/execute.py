@@ -1,4 +1,4 @@
-"""Live execution: to full depth, or with early exit so that what lies deeper is never computed."""
+"""Live inference of one batch: to full depth, or with early exit, which never computes the deeper stages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchmark.types import Batch, EarlyExitModel, Policy
 
 @torch.inference_mode()
 def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
-    """Logits (b, C) of the last exit: every stage, no policy, nothing read back from the device on the way.
+    """Logits (b, C) of the last exit: all stages, without a policy and without waiting for the device in between.
 
-    The heads of the earlier exits are computed too, as in `macs_full`; the generator seam knows no other depth.
+    The heads of the earlier exits are computed too, as in `macs_full`: a model yields every exit.
     """
     columns: Tensor | None = None
     for columns in model.exits(batch):  # noqa: B007 – only the last one is wanted
@@ -26,23 +26,23 @@ def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
 
 @torch.inference_mode()
 def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Answered logits (b, C) and exit depths (b,) in 1 … E, equal to `decide.live`.
+    """Logits (b, C) of the exit taken and exit depths (b,) in 1 … E, equal to `policies.base.live`.
 
-    A single sample either stops or goes on: one bool per exit crosses from the device, and nothing is compacted.
+    A single sample takes a faster path: one bool per exit is read from the device, and no batch is compacted.
     """
     return _run_single(model, policy, batch) if len(batch) == 1 else live(policy, model, batch)
 
 
 def _run_single(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     device = batch.lengths.device
-    ask = policy.step_one if isinstance(policy, ThresholdPolicy) else partial(_step_one, policy)
-    state, seen = policy.start(1, str(device)), read_live(policy, model)
+    step = policy.step_one if isinstance(policy, ThresholdPolicy) else partial(_step_one, policy)
+    state, columns_read = policy.start(1, str(device)), read_live(policy, model)
     generator = model.exits(batch)
     columns = next(generator)  # (1, C + X)
-    extra = columns.shape[1] != model.num_classes  # without, every column is read: a view of all would cost its call
+    extra = columns.shape[1] != model.num_classes  # without extra columns, slicing would only cost time
     depth = 1
     while depth < model.num_exits:
-        stop, state = ask(columns[:, seen] if extra else columns, state)
+        stop, state = step(columns[:, columns_read] if extra else columns, state)
         if stop:
             break
         columns = next(generator)
@@ -52,6 +52,6 @@ def _run_single(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Te
 
 
 def _step_one(policy: Policy, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
-    """One exit of one sample by a rule that is only a `Policy`."""
+    """One exit of one sample, for a rule without a `step_one` of its own."""
     stop, state = policy.step(logits, state)
     return bool(stop.item()), state

@@ -1,7 +1,7 @@
-"""The `offline` scenario: all samples are there at once, and batches shrink as samples leave.
+"""The `offline` scenario (MLPerf's name): all samples are available at once, and batches shrink as samples exit.
 
-Where a model can set running samples aside (`types.StagedModel`), those of several batches go on together, so that
-deep exits, which few samples reach, still run on full batches. Nothing that left is ever computed on.
+If the model is a `types.StagedModel`, batches are refilled: samples of several batches continue together, so that deep
+exits, which few samples reach, still run on full batches. Samples that have exited are never computed on.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from benchmark.engine.execute import run_early, run_full
 from benchmark.policies.base import read_live
 from benchmark.types import Batch, EarlyExitModel, Policy, StagedModel
 
-WINDOW = 8  # batches whose samples may be regrouped, and which a round times together
+WINDOW = 8  # neighbouring batches whose samples may be regrouped; they are timed as one unit
 MIN_LENGTH_RATIO = (
-    0.85  # shortest over longest of what may be joined: more padding than that costs more than a full batch gains
+    0.85  # shortest over longest text in a refilled batch; below it, padding costs more than a full batch gains
 )
 
 Window = Sequence[Batch]
 
 
 def sort_into_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Positions in batches of `size`, the longest together, so that batches hold little padding.
+    """Positions in batches of `size`, sorted from longest to shortest, so that batches hold little padding.
 
-    Equal lengths keep their order; the last batch may be smaller.
+    Samples of equal length keep their order; the last batch may be smaller.
     """
     order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def windows(batches: Sequence[Batch], refill: bool) -> list[Window]:
-    """What is run, and timed, as one: neighbouring batches where they may be regrouped, else each batch alone."""
+    """The units that are run and timed: WINDOW neighbouring batches if they may be regrouped, else single batches."""
     step = WINDOW if refill else 1
     return [batches[start : start + step] for start in range(0, len(batches), step)]
 
@@ -48,7 +48,7 @@ def full_window(model: EarlyExitModel, window: Window) -> list[Tensor]:
 
 @torch.inference_mode()
 def early_window(model: EarlyExitModel, policy: Policy, window: Window, refill: bool = True) -> tuple[Tensor, Tensor]:
-    """Answered logits (n, C) and exit depths (n,), in the order of the batches' rows."""
+    """Logits (n, C) of the exits taken and exit depths (n,), in the order of the batches' rows."""
     if refill and len(window) > 1 and isinstance(model, StagedModel):
         return _RefilledRun(model, policy, window).run()
     parts = [run_early(model, policy, batch) for batch in window]
@@ -57,9 +57,9 @@ def early_window(model: EarlyExitModel, policy: Policy, window: Window, refill: 
 
 @dataclass(frozen=True)
 class _Group:
-    """Samples that go on together: their positions (g,), what the model and what the rule remember of them.
+    """Samples that continue together: their positions (g,), the model's running state, and the policy's state.
 
-    lengths (g,), on the processor wherever the rest is: 0 where nothing is ever padded.
+    lengths (g,): on the CPU; 0 where inputs are never padded.
     """
 
     positions: Tensor
@@ -76,19 +76,19 @@ class _Group:
 
 
 class _RefilledRun:
-    """One run over a window. Samples that an exit keeps wait there until as many as a full batch go on together."""
+    """One run over a window. Samples that do not exit wait until there are enough of them for a full batch."""
 
     def __init__(self, model: Any, policy: Policy, window: Window) -> None:
         self.model, self.policy, self.window = model, policy, window
-        self.seen = read_live(policy, model)
+        self.columns_read = read_live(policy, model)
         self.size = max(map(len, window))
         total, self.device = sum(map(len, window)), window[0].lengths.device
         self.depths = torch.full((total,), model.num_exits, device=self.device)
         self.answers = torch.empty(0)
-        self.waiting: list[list[_Group]] = [[] for _ in range(model.num_exits)]  # by exits already computed
+        self.waiting: list[list[_Group]] = [[] for _ in range(model.num_exits)]  # by the number of exits computed
 
     def run(self) -> tuple[Tensor, Tensor]:
-        """Answered logits (n, C) and exit depths (n,)."""
+        """Logits (n, C) of the exits taken and exit depths (n,)."""
         start = 0
         for batch in self.window:
             positions = torch.arange(start, start + len(batch), device=self.device)
@@ -101,46 +101,46 @@ class _RefilledRun:
         return self.answers, self.depths
 
     def _advance(self, group: _Group, depth: int) -> None:
-        """Compute exit `depth` for a group; those that stay wait behind it, and fill a batch or go on waiting."""
+        """Compute exit `depth` for a group; samples that do not exit join the queue, and full batches are run on."""
         columns, running = self.model.stage(group.running, depth)  # (g, C + X)
         logits = columns[:, : self.model.num_classes]
         if not len(self.answers):
             self.answers = logits.new_empty(len(self.depths), logits.shape[1])
-        self.answers[group.positions] = logits  # those that go on are answered again
+        self.answers[group.positions] = logits  # overwritten by deeper exits
         if depth == self.model.num_exits:
             return
-        stop, policy_state = self.policy.step(columns[:, self.seen], group.policy_state)
-        rows = (~stop).nonzero().flatten()  # the one wait for the device
+        stop, policy_state = self.policy.step(columns[:, self.columns_read], group.policy_state)
+        rows = (~stop).nonzero().flatten()  # the only wait for the device
         if len(rows) < len(stop):
             self.depths[group.positions[stop]] = depth
         if not len(rows):
             return
         waiting = self.waiting[depth]
-        staying = self._select(_Group(group.positions, running, policy_state, group.lengths), rows)
-        while waiting and not _similar(staying.longest, waiting[0].longest):
+        remaining = self._select(_Group(group.positions, running, policy_state, group.lengths), rows)
+        while waiting and not _similar(remaining.longest, waiting[0].longest):
             self._advance(self._next_batch(depth), depth + 1)
-        waiting.append(staying)
+        waiting.append(remaining)
         while sum(map(len, waiting)) >= self.size:
             self._advance(self._next_batch(depth), depth + 1)
 
     def _next_batch(self, depth: int) -> _Group:
-        """At most a full batch of those that wait at an exit, first come first served."""
-        taken, room, waiting = [], self.size, self.waiting[depth]
+        """At most a full batch of the samples that wait after exit `depth`, in order of arrival."""
+        batch, room, waiting = [], self.size, self.waiting[depth]
         while room and waiting:
             group = waiting.pop(0)
             if len(group) > room:
                 rows = torch.arange(len(group), device=self.device)
                 waiting.insert(0, self._select(group, rows[room:]))
                 group = self._select(group, rows[:room])
-            taken.append(group)
+            batch.append(group)
             room -= len(group)
-        if len(taken) == 1:
-            return taken[0]
+        if len(batch) == 1:
+            return batch[0]
         return _Group(
-            torch.cat([one.positions for one in taken]),
-            self.model.join([one.running for one in taken]),
-            torch.cat([one.policy_state for one in taken]),
-            torch.cat([one.lengths for one in taken]),
+            torch.cat([group.positions for group in batch]),
+            self.model.join([group.running for group in batch]),
+            torch.cat([group.policy_state for group in batch]),
+            torch.cat([group.lengths for group in batch]),
         )
 
     def _select(self, group: _Group, rows: Tensor) -> _Group:
@@ -150,5 +150,5 @@ class _RefilledRun:
         return _Group(group.positions[rows], running, group.policy_state[rows], group.lengths[rows.cpu()])
 
 
-def _similar(one: int, other: int) -> bool:
-    return min(one, other) >= MIN_LENGTH_RATIO * max(one, other)
+def _similar(length: int, other_length: int) -> bool:
+    return min(length, other_length) >= MIN_LENGTH_RATIO * max(length, other_length)

@@ -1,47 +1,59 @@
-"""A model as a hardware profile wants it: on its device, in its precision, its stages compiled."""
+"""Move a model to a hardware profile's device and precision: casting, dynamic quantisation, torch.compile by stages."""
 
 from __future__ import annotations
 
 import copy
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import nn
 
-from benchmark.types import ExitbenchError, Hardware
+from benchmark.types import EarlyExitModel, ExitbenchError, Hardware
 
-MAX_GRAPHS_PER_STAGE = 64  # of one kind of stage; torch counts those of all layers together, and its own limit is 8
+MAX_GRAPHS_PER_STAGE = 64  # torch counts the graphs of all layers of one class together, and its default limit is 8
+
+
+class Movable(EarlyExitModel, Protocol):
+    """A model that moves to a device, casts to a dtype and switches to inference, as `nn.Module` does."""
+
+    def to(self, device: str, dtype: torch.dtype | None = None) -> Self: ...
+
+    def eval(self) -> Self: ...
+
+
+Model = TypeVar("Model", bound=Movable)
 
 
 def is_reference_precision(hardware: Hardware) -> bool:
-    """Whether a profile computes in float32 without quantising: the reference that others are held against."""
+    """Whether a profile computes in float32 without quantisation, which is the reference for all others."""
     return hardware.dtype == "float32" and hardware.quantise == "none"
 
 
-def place(model: Any, hardware: Hardware) -> Any:
-    """The model on the profile's device and in its precision, not compiled; a copy where the precision is another.
+def place(model: Model, hardware: Hardware) -> Model:
+    """The model on the profile's device and in its precision, not yet compiled.
 
-    Where stages will be compiled it is a copy as well, which shares its weights: the caller's own stays eager.
+    In the reference precision it is the same object; another precision makes a copy. A profile that compiles gets a
+    copy that shares the weights, so that the caller's model stays eager.
 
-    int8_dynamic: linear layers hold int8 weights, and quantise what comes in by the range of the whole batch (torch's
-    dynamic quantisation), so that a sample's logits depend a little on its neighbours. Modules that say
+    int8_dynamic: linear layers hold int8 weights and quantise their input by the range of the whole batch (torch's
+    dynamic quantisation), so a sample's logits depend slightly on the other samples of its batch. Modules with
     `quantisable = False` stay float32.
     """
     if is_reference_precision(hardware):
         model = model.to(hardware.device).eval()
         return _transpose_storage(model, hardware) if hardware.compiler == "eager" else _copy_sharing_weights(model)
     model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
-    if hardware.quantise == "int8_dynamic":
+    if hardware.quantise == "int8_dynamic" and isinstance(model, nn.Module):
         _quantise(model)
     return model
 
 
-def _transpose_storage(model: Any, hardware: Hardware) -> Any:
-    """Eager on a processor: linear weights in the order in which their product reads them, values and shapes unchanged.
+def _transpose_storage(model: Model, hardware: Hardware) -> Model:
+    """On a CPU, store linear weights in the order in which the matrix product reads them; values and shapes stay.
 
-    For the few rows of one sample the other order takes up to twice as long.
+    For the few rows of a single sample, PyTorch's usual order takes up to twice as long.
     """
     if hardware.device == "cpu" and isinstance(model, nn.Module):
         for layer in model.modules():
@@ -50,7 +62,7 @@ def _transpose_storage(model: Any, hardware: Hardware) -> Any:
     return model
 
 
-def _copy_sharing_weights(model: Any) -> Any:
+def _copy_sharing_weights(model: Model) -> Model:
     """A copy of a model's modules over the same parameters and buffers."""
     if not isinstance(model, nn.Module):
         return model
@@ -58,7 +70,7 @@ def _copy_sharing_weights(model: Any) -> Any:
 
 
 def _quantise(model: nn.Module) -> None:
-    with warnings.catch_warnings():  # the successor of this call is a library of its own
+    with warnings.catch_warnings():  # deprecated in favour of torchao, a separate package
         warnings.simplefilter("ignore")
         from torch.ao.quantization import quantize_dynamic
         from torch.ao.quantization.qconfig import default_dynamic_qconfig
@@ -76,14 +88,14 @@ def _linears(module: nn.Module, prefix: str = "") -> Iterator[str]:
             yield from _linears(child, f"{prefix}{name}.")
 
 
-def compile_stages(model: Any, dynamic: bool, backend: str = "inductor") -> int:
-    """Hand every stage to torch.compile, in place; returns how many there are. Nothing is compiled until it is called.
+def compile_stages(model: EarlyExitModel, dynamic: bool, backend: str = "inductor") -> int:
+    """Apply torch.compile to every stage, in place; returns their number. Compilation happens at a stage's first call.
 
-    A stage is a child of the model's outermost lists of modules: layers, blocks, transformers, heads. What lies
-    between them, exit rules included, stays eager, so that leaving early needs no compiled control flow. A stage is
-    taken whole or raises as it is called: a part of it that stays eager would go unnoticed.
+    A stage is a child of the model's outermost lists of modules: layers, blocks, transformers, heads. The code between
+    stages, exit rules included, stays eager, so early exit needs no compiled control flow. A stage is compiled as one
+    graph or raises when called, because a graph break would otherwise go unnoticed.
 
-    dynamic: sizes are symbols, so that texts of another length and batches of another size need no other code.
+    dynamic: symbolic sizes, so that texts of other lengths and batches of other sizes reuse the same graph.
 
     Raises:
         ExitbenchError: a model without such lists.

@@ -11,15 +11,16 @@ from benchmark.types import ExitbenchError
 
 
 def compiler_path() -> str:
-    """The C++ compiler: CXX where it is set, else g++ or clang++; empty where there is none."""
-    wanted = os.environ.get("CXX")
-    return next((path for tool in ([wanted] if wanted else ["g++", "clang++"]) if (path := shutil.which(tool))), "")
+    """Path of the C++ compiler: CXX if it is set, else g++ or clang++; empty if there is none."""
+    cxx = os.environ.get("CXX")
+    return next((path for tool in ([cxx] if cxx else ["g++", "clang++"]) if (path := shutil.which(tool))), "")
 
 
 def native_compiler() -> tuple[str, str] | None:
-    """Path and version of what compiles `layers/hand_over.cpp`; None without one, or where EXITBENCH_NATIVE is 0.
+    """Path and version of the compiler for the C++ kernels; None without a compiler, or if EXITBENCH_NATIVE is 0.
 
-    Raises ExitbenchError for another value of it than 0 or 1.
+    Raises:
+        ExitbenchError: EXITBENCH_NATIVE is neither 0 nor 1.
     """
     switch = os.environ.get("EXITBENCH_NATIVE", "1")
     if switch not in ("0", "1"):
@@ -31,7 +32,7 @@ def native_compiler() -> tuple[str, str] | None:
 @lru_cache
 def _compiler_version(path: str) -> str:
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
-        said = ""
-    return said.partition("\n")[0].strip() or "unknown"
+        answer = ""
+    return answer.partition("\n")[0].strip() or "unknown"

@@ -1,4 +1,4 @@
-"""Facts of this machine: its fingerprint, its usable cores, and the noise around a measurement. Without torch."""
+"""System information: machine fingerprint, usable cores, and background load during a measurement. Without torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,33 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
 from benchmark.hardware.compilers import native_compiler
 
-# What a fingerprint's `id` is made of: a kernel update leaves it, another chip or torch does not.
+# The facts that a fingerprint's `id` hashes: it survives a kernel update, but not another CPU or torch version.
 IDENTIFYING_FACTS = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
 
 
+Fact = str | int | list[str]
+
+
+class Noise(TypedDict):
+    """Background activity of the machine; see `noise`."""
+
+    load_1m: float
+    load_5m: float
+    cores: int
+    busy: float
+    steal: float
+    omp_wait_policy: str
+    governor: str
+
+
 def usable_cores() -> int:
-    """Cores this process may use: its affinity, and its container's quota where there is one."""
+    """Number of cores this process may use, by CPU affinity and by the container's quota."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     if quota.isdecimal() and period.isdecimal():
@@ -30,9 +45,9 @@ def usable_cores() -> int:
     return affinity
 
 
-def fingerprint() -> dict[str, Any]:
-    """Facts of this machine, and `id`, twelve hex digits over those that determine speed. Takes milliseconds."""
-    facts: dict[str, Any] = {
+def fingerprint() -> dict[str, Fact]:
+    """Facts of this machine, and `id`: twelve hex digits, a hash of those that determine speed. Takes milliseconds."""
+    facts: dict[str, Fact] = {
         "cpu_model": _cpu_model(),
         "machine": platform.machine(),
         "cores": psutil.cpu_count() or 1,
@@ -44,19 +59,18 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
-        "native": (native_compiler() or ("", "none"))[1],  # what compiled our own functions; see layers/native.py
+        "native": (native_compiler() or ("", "none"))[1],  # compiler of the C++ kernels, or "none"
     }
-    # Whether torch's operators do all of DVT's work decides its speed; which compiler spares it them hardly does.
+    # DVT's speed depends on whether the C++ kernels are used, hardly on which compiler built them.
     alone = ["operators alone"] if facts["native"] == "none" else []
     decisive = json.dumps([facts[key] for key in IDENTIFYING_FACTS] + alone).encode()
     return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
 
 
-def noise(seconds: float = 0.2) -> dict[str, Any]:
-    """What could disturb a measurement, watched for `seconds`: load, cores, fractions busy and stolen, governor,
-    and whether waiting threads sleep (`sleep_while_waiting`).
+def noise(seconds: float = 0.2) -> Noise:
+    """Background activity observed for `seconds`: load, busy and stolen time, CPU governor, OpenMP wait policy.
 
-    busy, steal: fractions in [0, 1] of all cores' time; steal is what the hypervisor gave to other guests.
+    busy, steal: fractions in [0, 1] of all cores' time; steal is time that the hypervisor gave to other guests.
     """
     times = psutil.cpu_times_percent(interval=seconds)
     load_1m, load_5m, _ = psutil.getloadavg()
@@ -72,7 +86,7 @@ def noise(seconds: float = 0.2) -> dict[str, Any]:
 
 
 def _read(path: str) -> str:
-    """A system file's text, empty where this system has none."""
+    """The text of a system file, or an empty string if it does not exist."""
     try:
         return Path(path).read_text().strip()
     except OSError:
@@ -80,7 +94,7 @@ def _read(path: str) -> str:
 
 
 def instruction_set() -> str:
-    """What this processor can do, as Linux lists it; elsewhere its model."""
+    """The CPU's instruction set flags as Linux lists them; on other systems the CPU model."""
     lines = _read("/proc/cpuinfo").splitlines()
     return next((line for line in lines if line.startswith(("flags", "Features"))), _cpu_model())
 

@@ -1,4 +1,7 @@
-"""Hardware profiles checked against this machine. Torch is imported only where a device needs it."""
+"""Hardware profiles (device, dtype, threads, compiler, quantisation), validated against this machine.
+
+Torch is imported only when a check needs it.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,14 @@ QUANTISERS = ("none", "int8_dynamic")
 def resolve(
     name: str, device: str, dtype: str, threads: int | str, compiler: str = "eager", quantise: str = "none"
 ) -> Hardware:
-    """A profile checked against this machine.
+    """A profile, validated against this machine.
 
-    device: "cpu", "cuda", "cuda:1" or "mps"; dtype: a torch dtype's name; threads: torch's threads within one
-    operator, "all" for every core this process may use; compiler: "eager" or "inductor" (torch.compile by stages);
-    quantise: "none" or "int8_dynamic", which is float32 between the linear layers and on the processor only.
-    Raises ExitbenchError, one line, for values that do not exist and for what this machine lacks.
+    device: "cpu", "cuda", "cuda:1" or "mps". dtype: name of a torch dtype. threads: intra-op threads, or "all" for
+    every core this process may use. compiler: "eager" or "inductor" (torch.compile, stage by stage). quantise: "none"
+    or "int8_dynamic" (int8 linear layers, float32 between them, CPU only).
+
+    Raises:
+        ExitbenchError: a value that does not exist, or something this machine lacks.
     """
     for field, value, known in (
         ("dtype", dtype, DTYPES),
@@ -80,10 +85,10 @@ def _check_quantising(name: str, device: str, dtype: str) -> None:
 
 def _check_compiler(name: str, device: str) -> None:
     if device == "cpu":
-        wanted = os.environ.get("CXX")
+        cxx = os.environ.get("CXX")
         if not (compiler_path() or shutil.which("cl")):
             raise ExitbenchError(
-                f"hardware {name}: wants a C++ compiler, but {wanted or 'neither g++ nor clang++'} is there; "
+                f"hardware {name}: wants a C++ compiler, but {cxx or 'neither g++ nor clang++'} is there; "
                 "install one, or try hardware=cpu_1t"
             )
     elif device.startswith("cuda") and importlib.util.find_spec("triton") is None:
@@ -92,28 +97,28 @@ def _check_compiler(name: str, device: str) -> None:
 
 @contextmanager
 def applied(hardware: Hardware) -> Iterator[None]:
-    """Torch uses the profile's threads inside the block, and what it used before after it.
+    """Set torch's thread count to the profile's inside the block and restore it afterwards.
 
-    float32 means float32: torch would let convolutions on a GPU round their inputs to TensorFloat-32.
+    TensorFloat-32 is switched off for convolutions as well, so that float32 means float32 on a GPU.
     """
     import torch
 
-    before, convolutions = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    threads, allow_tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.set_num_threads(hardware.threads)
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = allow_tf32
 
 
 def sleep_while_waiting() -> None:
-    """Let idle threads sleep instead of spin; call it before anything imports torch, which reads it once.
+    """Let waiting OpenMP threads sleep instead of spin. Call it before torch is imported, which reads it once.
 
-    A choice for busy machines, not a default. 12 small matrix products on two threads and two cores (median wall
-    time): on busy cores 490 ms spinning and 1 ms asleep, because a spinning thread holds the core that the thread
-    it waits for needs, and the CPU clock counts that as work; on idle cores 0.5 ms spinning and 2.7 ms asleep.
-    Ratios held within 2% asleep in both. A policy that the user has set stays.
+    Meant for busy machines; not a default. 12 small matrix products on two threads and two cores, median wall time:
+    490 ms spinning and 1 ms sleeping on busy cores, because a spinning thread occupies the core that another thread
+    needs, and the CPU clock counts spinning as work; 0.5 ms spinning and 2.7 ms sleeping on idle cores. With sleeping
+    threads, ratios agreed within 2% in both cases. OMP_WAIT_POLICY is left alone if the user has set it.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -36,15 +36,17 @@ def peak_resident_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def weight_bytes(model: Any) -> int:
-    """Bytes of parameters and buffers as they are held, quantised ones included; a shared one counts once."""
+def weight_bytes(model: object) -> int | None:
+    """Bytes of parameters and buffers, quantised ones included and shared ones once; None if it is no `nn.Module`."""
+    if not isinstance(model, torch.nn.Module):
+        return None
     seen: dict[int, int] = {}
     for tensor in [*model.parameters(), *model.buffers(), *_packed(model)]:
         seen[id(tensor)] = tensor.numel() * tensor.element_size()
     return sum(seen.values())
 
 
-def _packed(model: Any) -> list[torch.Tensor]:
+def _packed(model: torch.nn.Module) -> list[torch.Tensor]:
     """Weights that quantised modules keep outside their parameters."""
     found: list[torch.Tensor] = []
     for module in model.modules():

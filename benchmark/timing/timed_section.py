@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from benchmark.hardware.machine import noise
+from benchmark.hardware.machine import Noise, noise
 from benchmark.hardware.profiles import applied
 from benchmark.timing.rounds import Clock, ClockName
 from benchmark.types import ExitbenchError, Hardware
@@ -24,7 +24,7 @@ REAL_CLOCK = Clock()
 
 
 @contextmanager
-def timed_section(hardware: Hardware) -> Iterator[tuple[Clock, ClockName, dict[str, Any]]]:
+def timed_section(hardware: Hardware) -> Iterator[tuple[Clock, ClockName, Noise]]:
     """What every timed section is in: threads set, alone on the host, the noise of that moment written down."""
     with applied(hardware), host_lock():
         headline: ClockName = "cpu" if hardware.device == "cpu" else "wall"

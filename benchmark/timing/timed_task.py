@@ -57,7 +57,7 @@ def _timed(model: Any, task: TimedTask) -> Latency:
     model = place(model, task.hardware)
     took = time.perf_counter() - started
     rows, batches = collate_batches(model, task)
-    extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)} if isinstance(model, torch.nn.Module) else {}
+    extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)}
     units = offline.windows(batches, task.refill and task.scenario == "offline")
     compiled_late: Callable[[], list[str]] = list
     if task.hardware.compiler != "eager":
