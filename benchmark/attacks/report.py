@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmark.attacks.examples import examples
-from benchmark.records import metrics
+from benchmark.records import attack_intervals, metrics
 from benchmark.types import Perturbed, Sample, Trace
 
 # Numbers of queries at which the loss of gain is reported, up to the most that a sample spent.
@@ -40,12 +40,24 @@ class Side:
         """Answers of the last exit (N,)."""
         return self.trace.logits[:, -1].argmax(-1).numpy()
 
+    @property
+    def spent(self) -> np.ndarray:
+        """MACs up to the exits taken (N,)."""
+        return self.macs.numpy()[np.arange(len(self.depth)), self.depth.numpy() - 1]
+
+    @property
+    def full(self) -> np.ndarray:
+        """MACs of all exits (N,)."""
+        return self.macs.numpy()[:, -1]
+
 
 def section(perturbed: Perturbed, clean: Sequence[Sample], before: Side, after: Side) -> dict[str, Any]:
     """The attack section; empty for the clean workload.
 
     Means of all per-sample columns (`<name>_mean`) and the measures of `_measures` over all samples; the same under
     `right` and `wrong`, for the samples whose clean answer was right or wrong; `against_queries`; `examples`.
+    `<name>_lo` and `<name>_hi`: 95% intervals of gain lost and queries, by `interval_method`; `per_sample`: the columns
+    that they are computed from.
     """
     if not perturbed.facts:
         return {}
@@ -56,11 +68,42 @@ def section(perturbed: Perturbed, clean: Sequence[Sample], before: Side, after: 
         "settings": dict(perturbed.settings),
         "from_cache": perturbed.from_cache,
         **_measures(perturbed, before, after, every),
+        **intervals(perturbed, before, after),
         "right": _measures(perturbed, before, after, right),
         "wrong": _measures(perturbed, before, after, ~right),
         "against_queries": against_queries(perturbed, before.trace.logits.shape[1]),
         "examples": examples(perturbed, clean, before.depth, after.depth, before.answers, after.answers),
+        "per_sample": per_sample(perturbed, before, after),
     }
+
+
+def intervals(perturbed: Perturbed, before: Side, after: Side) -> dict[str, float | str]:
+    """`<name>_lo` and `<name>_hi` of the gains lost and of `queries_mean`, without those that are not defined."""
+    num_exits, old, new = before.macs.shape[1], before.depth.numpy(), after.depth.numpy()
+    sides = ((before.spent, before.full), (after.spent, after.full))
+    found = {
+        "gain_lost": attack_intervals.gain_lost(old, new, num_exits),
+        "gain_lost_layers": attack_intervals.gain_lost_layers(old, new, num_exits),
+        "gain_lost_macs": attack_intervals.gain_lost_macs(*sides, cheapest=float(after.macs[:, 0].double().mean())),
+        "queries_mean": attack_intervals.mean(perturbed.facts["queries"]) if "queries" in perturbed.facts else None,
+    }
+    known = {name: ends for name, ends in found.items() if ends is not None}
+    lows = {f"{name}_lo": lo for name, (lo, _) in known.items()}
+    highs = {f"{name}_hi": hi for name, (_, hi) in known.items()}
+    return {**lows, **highs, "interval_method": attack_intervals.METHOD}
+
+
+def per_sample(perturbed: Perturbed, before: Side, after: Side) -> dict[str, list[float]]:
+    """Columns of N numbers: index, depth, MACs spent and full before and after, queries."""
+    columns = {
+        "index": np.array([sample.index for sample in perturbed.samples]),
+        **{f"depth_{name}": side.depth.numpy() for name, side in (("before", before), ("after", after))},
+        **{f"macs_{name}": side.spent for name, side in (("before", before), ("after", after))},
+        **{f"macs_full_{name}": side.full for name, side in (("before", before), ("after", after))},
+        "queries": np.asarray(perturbed.facts.get("queries", [])),
+    }
+    return {name: [int(value) if float(value).is_integer() else float(value) for value in column.tolist()]
+            for name, column in columns.items() if len(column)}  # fmt: skip
 
 
 def _measures(perturbed: Perturbed, before: Side, after: Side, mask: np.ndarray) -> dict[str, float | None]:
@@ -91,11 +134,10 @@ def _measures(perturbed: Perturbed, before: Side, after: Side, mask: np.ndarray)
 
 def _side(side: Side, mask: np.ndarray) -> dict[str, float]:
     depth, labels, macs = side.depth.numpy()[mask], side.trace.labels.numpy()[mask], side.macs.numpy()[mask]
-    spent, full = macs[np.arange(len(depth)), depth - 1], macs[:, -1]
     return {
         "depth": float(depth.mean()),
         "share_full_depth": float((depth == macs.shape[1]).mean()),
-        "mac_speedup": metrics.mac_speedup(spent, full),
+        "mac_speedup": metrics.mac_speedup(side.spent[mask], side.full[mask]),
         "efficacy": metrics.efficacy(metrics.exit_histogram(depth, macs.shape[1]), macs.mean(0)),
         "accuracy": float((side.answers[mask] == labels).mean()),
         "accuracy_full": float((side.last_answers[mask] == labels).mean()),

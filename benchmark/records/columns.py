@@ -40,9 +40,14 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("energy_j", "energy_full_j"), "number"),
     "energy_source": "text",
     **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
+    **dict.fromkeys(("gain_lost_lo", "gain_lost_hi", "gain_lost_layers_lo", "gain_lost_layers_hi"), "number"),
+    **dict.fromkeys(("gain_lost_macs_lo", "gain_lost_macs_hi", "queries_mean_lo", "queries_mean_hi"), "number"),
     **dict.fromkeys(("exits", "curve", "results", "config", "examples", "attack"), "object"),
     **dict.fromkeys(("machine", "provenance"), "object"),
 }
+GAIN_INTERVALS = [f"gain_lost{kind}_{end}" for kind in ("", "_layers", "_macs") for end in ("lo", "hi")]
+# Later columns: a CSV written before them is read as if they were empty.
+ADDED_COLUMNS = {*GAIN_INTERVALS, "queries_mean_lo", "queries_mean_hi"}
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
 # Numbers differ across these for reasons that are not the model's or the policy's: rows are ranked within one.
@@ -66,6 +71,7 @@ def row(record: Record) -> Row:
         **{name: latency.get(name) for name in ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "full_ms_p50")},
         **{name: latency.get(name) for name in ("speedup", "speedup_lo", "speedup_hi", "canary")},
         **{name: attack.get(name) for name in ("queries_mean", "changed_mean", "seconds_mean", "share_full_depth")},
+        **{name: attack.get(name) for name in ("queries_mean_lo", "queries_mean_hi")},
         **{name: getattr(record, name) for name in ("status", "record_id", "created", *OBJECTS)},
         **{name: latency.get(name) for name in (*_CLOCKED, *_METERED)},
         **_shift(results.get("precision_shift", {})),
@@ -122,6 +128,8 @@ def against(clean: Row, attacked: Row) -> Row:
     }
     if clean["score"] is not None and attacked["score"] is not None:
         compared["score_diff"] = attacked["score"] - clean["score"]
+    # Computed when the record was made, from its per-sample depths; older records have none.
+    compared |= {name: attacked["attack"].get(name) for name in GAIN_INTERVALS}
     before, after = clean["speedup"], attacked["speedup"]
     if before is not None and after is not None and clean["status"] == attacked["status"] == "ok":
         compared["speedup_diff"] = after - before

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.records.columns import COLUMNS, CSV_COLUMNS, OBJECTS
+from benchmark.records.columns import ADDED_COLUMNS, COLUMNS, CSV_COLUMNS, OBJECTS
 from benchmark.records.frame import typed
 from benchmark.records.record import Record
 from benchmark.types import ExitbenchError
@@ -49,12 +49,13 @@ def cells(path: Path) -> dict[str, list[str]]:
     except (ValueError, csv.Error) as error:  # no line, bad UTF-8, bad quotes
         raise ExitbenchError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
     for name in CSV_COLUMNS:
-        if name not in head:
+        if name not in head and name not in ADDED_COLUMNS:
             raise ExitbenchError(f"{path}: expected a leaderboard with the column {name}, got none")
     for number, line in enumerate(lines, start=2):
         if len(line) != len(head):
             raise ExitbenchError(f"{path}: line {number}: expected {len(head)} cells, got {len(line)}")
-    return {name: [line[place] for line in lines] for place, name in enumerate(head)}
+    found = {name: [line[place] for line in lines] for place, name in enumerate(head)}
+    return {name: [""] * len(lines) for name in ADDED_COLUMNS} | found
 
 
 def read_csv(path: Path, records: Sequence[Record] = ()) -> pd.DataFrame:

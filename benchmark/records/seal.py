@@ -19,7 +19,7 @@ RAW = ("raw",)
 # All that no column of a leaderboard is made of, in the order of the file.
 BEYOND_COLUMNS = (
     *("config", "results.protocol", "curve", "examples"),
-    *("attack.settings", "attack.against_queries", "attack.examples", "audit", "raw"),
+    *("attack.settings", "attack.against_queries", "attack.examples", "attack.per_sample", "audit", "raw"),
 )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from benchmark.attacks import report as attack_report
 from benchmark.attacks.examples import png
 from benchmark.attacks.report import Side
-from benchmark.records import metrics
+from benchmark.records import attack_intervals, metrics
 from benchmark.types import ImageSample, Perturbed, TextSample, Trace
 
 COSTS = torch.tensor([1.0, 3.0, 4.0], dtype=torch.float64)
@@ -106,3 +106,25 @@ def test_pictures_are_kept_to_eight_bits_and_large_ones_left_out():
     assert np.asarray(Image.open(io.BytesIO(base64.b64decode(png(colour))))).shape == (6, 5, 3)
     large = [ImageSample(n, 0, torch.zeros(1, 65, 65)) for n in range(4)]
     assert attack_report.section(Perturbed(large, FACTS), large, BEFORE, AFTER)["examples"] == []
+
+
+def test_intervals_and_the_columns_they_come_from():
+    result = section()
+    columns = result["per_sample"]
+    assert columns["index"] == [0, 1, 2, 3]
+    assert (columns["depth_before"], columns["depth_after"]) == ([1, 1, 2, 2], [3, 2, 3, 2])
+    assert (columns["macs_before"], columns["macs_full_after"]) == ([1, 1, 3, 3], [4, 4, 4, 4])
+    assert columns["queries"] == [1, 4, 2, 5]
+    for name in ("gain_lost", "gain_lost_layers", "gain_lost_macs", "queries_mean"):
+        assert result[f"{name}_lo"] < result[name] < result[f"{name}_hi"], name
+    lo, hi = attack_intervals.gain_lost(columns["depth_before"], columns["depth_after"], 3) or (0, 0)
+    assert (result["gain_lost_lo"], result["gain_lost_hi"]) == (lo, hi)
+
+
+def test_a_rule_that_never_exits_has_nothing_to_lose_and_no_interval():
+    full = side([3, 3], [0, 1], [0, 1], [0, 1])
+    facts = {name: column[:2] for name, column in FACTS.items()}
+    result = attack_report.section(Perturbed(sentences()[:2], facts), sentences()[:2], full, full)
+    assert result["gain_lost"] is None
+    assert "gain_lost_lo" not in result
+    assert "queries_mean_lo" in result
