@@ -1,4 +1,4 @@
-"""The door: `exitbench run | train | leaderboard | plots | ls | validate | bench | doctor`.
+"""The door: `exitbench run | train | leaderboard | plots | site | ls | validate | bench | doctor`.
 
 Parses and dispatches; each command is one file in `benchmark/cli`, imported only when it is called.
 """
@@ -50,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     plots.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
     plots.add_argument("--out", default="plots/out")
     plots.add_argument("--paper", action="store_true", help="LaTeX-like fonts, without LaTeX")
+
+    site = commands.add_parser("site", help="records -> a static web board, opened from a file")
+    site.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
+    site.add_argument("--out", default="site", help="the folder to write, new or an earlier site")
 
     listing = commands.add_parser("ls", help="the choices there are, with a line about each")
     listing.add_argument("group", nargs="?", default="", help="one kind of choice, for example model")
