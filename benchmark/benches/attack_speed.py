@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     from benchmark.config.compose import build, compose
     from benchmark.hardware.profiles import applied
     from benchmark.run.pipeline import take
-    from benchmark.run.transfer import settled
+    from benchmark.run.transfer import policy_at_operating_point
     from benchmark.utils.progress import track
 
     chosen = [f"{group}={options[group]}" for group in ("model", "dataset", "policy") if options[group]]
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     tallies = {name: Tally() for name in searches}
     clean: list[float] = []
     with applied(hardware), torch.random.fork_rng():
-        policy = settled(cfg.policy, model, dataset, hardware)
+        policy = policy_at_operating_point(cfg.policy, model, dataset, hardware)
         samples = take(dataset.test, int(options["n"]), int(options["seed"]))
         size = int(options["chunk"])
         for start in track(range(0, len(samples), size), "chunks, both searches", unit="chunk"):

@@ -28,14 +28,14 @@ def main(arguments: list[str]) -> int:
     from benchmark.hardware.profiles import applied
     from benchmark.records import metrics
     from benchmark.run.pipeline import take
-    from benchmark.run.transfer import settled
+    from benchmark.run.transfer import policy_at_operating_point
 
     chosen = [f"{group}={options[group]}" for group in ("model", "policy", "workload") if options[group]]
     cfg = compose("config", ["hardware=cpu_1t", *chosen])
     hardware, dataset, model = build(cfg.hardware), build(cfg.dataset), build(cfg.model)
     search: Search = build(cfg.workload.searches[dataset.kind])
     with applied(hardware):
-        policy = settled(cfg.policy, model, dataset, hardware)
+        policy = policy_at_operating_point(cfg.policy, model, dataset, hardware)
         samples = take(dataset.calibration, count, seed)
         print(f"{options['model']}, {policy.name} {policy.threshold:.4g}, {len(samples)} calibration samples")
         print(f"{'lambda':>7} {'mean exit':>10} {'gain lost':>10} {'(layers)':>9}")

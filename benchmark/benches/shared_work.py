@@ -79,7 +79,7 @@ def _own_rule(model: str) -> str:
     """The exit rule that comes with a model."""
     from benchmark.config.compose import compose
 
-    return str(compose("config", [f"model={model}"], hydra_too=True).hydra.runtime.choices["policy"])
+    return str(compose("config", [f"model={model}"], return_hydra_config=True).hydra.runtime.choices["policy"])
 
 
 def _run(words: list[str], place: Path) -> Spent:

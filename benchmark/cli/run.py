@@ -1,4 +1,4 @@
-"""`exitbench run`: one combination, or every one of a sweep, carried by Hydra's launcher."""
+"""`exitbench run`: measure one combination, or with -m all combinations of a sweep, with a Hydra launcher."""
 
 from __future__ import annotations
 
@@ -7,40 +7,33 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmark.types import ExitbenchError
 
+if TYPE_CHECKING:
+    from benchmark.sweep.launch import Finished, Launch, Task
+    from benchmark.sweep.outcome import Outcome
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Hand the overrides to Hydra; 0 when all is well, 1 when a combination of a sweep failed.
+    """Pass the overrides to Hydra; 0 when all went well, 1 when a combination of a sweep failed.
 
     Raises:
-        ExitbenchError: a mistake in what was asked; in a sweep only one that concerns all of it.
+        ExitbenchError: a mistake in the command; in a sweep only one that concerns all of it.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark.config.compose import one_line
-    from benchmark.config.experiments import expanded
-    from benchmark.sweep import outcome
     from benchmark.sweep.job import stopped
-    from benchmark.sweep.launch import Launch
+    from benchmark.sweep.outcome import sweep_summary
     from benchmark.types import Unwritable
     from benchmark.utils.files import no_space
-    from benchmark.utils.project_root import project_root
 
     stopped.clear()
     try:
-        launch = Launch(project_root() / "conf", arguments.config_dir)
-        asked = expanded(arguments.overrides, [*filter(None, [arguments.config_dir and Path(arguments.config_dir)]),
-                                               project_root() / "conf"])  # fmt: skip
-        many = arguments.multirun or bool(asked[0][0]) or launch.many(arguments.overrides)
-        outcomes = []
-        for number, (part, overrides) in enumerate(asked, start=1):
-            if part:
-                print(f"part {part} ({number} of {len(asked)})", flush=True)
-            outcomes += _sweep(launch, overrides) if many else _finished(launch.single, overrides)
+        is_sweep, outcomes = _outcomes(arguments)
     except (HydraException, OmegaConfBaseException) as error:
         raise ExitbenchError(one_line(error)) from error
     except OSError as error:
@@ -48,49 +41,69 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         hint = "is the disk full?" if no_space(error) else "choose a writable folder to start in"
         raise Unwritable(f"cannot write {error.filename or 'a file'}: {error.strerror}; {hint}") from error
-    if many:
-        print(f"exitbench: {outcome.told(outcomes)}", flush=True)
-    failures = [one.label for one in outcomes if one.failed]
+    if is_sweep:
+        print(f"exitbench: {sweep_summary(outcomes)}", flush=True)
+    failures = [outcome.label for outcome in outcomes if outcome.failed]
     if failures:
         print(f"exitbench: {len(failures)} combination(s) failed: {'; '.join(failures)}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _sweep(launch: Any, overrides: list[str]) -> list[Any]:
-    """Every combination's outcome; those of other processes are told here, where somebody reads them."""
+def _outcomes(arguments: argparse.Namespace) -> tuple[bool, list[Outcome]]:
+    """Whether the command is a sweep, and the outcomes of all its combinations, part by part."""
+    from benchmark.config.experiments import expand_parts
+    from benchmark.sweep.launch import Launch
+    from benchmark.utils.project_root import project_root
+
+    roots = [project_root() / "conf"]
+    if arguments.config_dir:
+        roots.insert(0, Path(arguments.config_dir))
+    launch = Launch(roots[-1], arguments.config_dir)
+    parts = expand_parts(arguments.overrides, roots)
+    is_sweep = arguments.multirun or bool(parts[0][0]) or launch.is_sweep(arguments.overrides)
+    outcomes = []
+    for number, (part, overrides) in enumerate(parts, start=1):
+        if part:
+            print(f"part {part} ({number} of {len(parts)})", flush=True)
+        outcomes += _sweep(launch, overrides) if is_sweep else _finish(launch.single, overrides)
+    return is_sweep, outcomes
+
+
+def _sweep(launch: Launch, overrides: list[str]) -> list[Outcome]:
+    """Every combination's outcome; those of other processes are printed here, on the user's terminal."""
     launcher = launch.launcher(overrides)
-    if launcher.elsewhere:
+    if launcher.in_other_processes:
         print(f"exitbench: launcher {launcher.name}, its logs in {launcher.folder}", flush=True)
     try:
-        outcomes = _finished(launch.multirun, overrides)
+        outcomes = _finish(launch.multirun, overrides)
     except ExitbenchError:
         raise
     except Exception as error:
-        if not launcher.elsewhere or os.environ.get("EXITBENCH_DEBUG"):
+        if not launcher.in_other_processes or os.environ.get("EXITBENCH_DEBUG"):
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ExitbenchError(
-            f"hydra/launcher={launcher.name}: a job was lost ({said[:300]}); what was finished is kept, "
-            "jobs in the queue go on, and the same command runs the rest"
+            f"hydra/launcher={launcher.name}: a job was lost ({reason[:300]}); finished records are kept, "
+            "jobs in the queue continue, and the same command runs the rest"
         ) from error
-    for one in outcomes if launcher.elsewhere else ():
-        print(f"{one.label}\n     {one.line}", flush=True)
+    for outcome in outcomes if launcher.in_other_processes else ():
+        print(f"{outcome.label}\n     {outcome.line}", flush=True)
     return outcomes
 
 
-def _finished(begin: Callable[..., list[tuple[Any, list[str]]]], overrides: list[str]) -> list[Any]:
-    """The outcomes once no combination is left to another process: those are waited for, and then asked for again."""
+def _finish(start: Callable[[Task, list[str]], list[Finished]], overrides: list[str]) -> list[Outcome]:
+    """The outcomes once no combination is busy: wait for other processes that measure one, then run it again."""
     from benchmark.sweep.claims import claim
-    from benchmark.sweep.job import combination
+    from benchmark.sweep.job import run_combination
 
     outcomes = []
-    for outcome, asked in begin(combination, overrides):
-        found = outcome
-        while found.status == "busy":
-            print(f"wait {found.label}", flush=True)
-            held = claim(Path(found.claim), wait=True)
-            if held is not None:
-                held.release()
-            ((found, _),) = begin(combination, asked)
-        outcomes.append(found)
+    for outcome, own_overrides in start(run_combination, overrides):
+        final = outcome
+        while final.status == "busy":
+            print(f"wait {final.label}", flush=True)
+            lock = claim(Path(final.claim), wait=True)
+            if lock is not None:
+                lock.release()
+            ((final, _),) = start(run_combination, own_overrides)
+        outcomes.append(final)
     return outcomes

@@ -1,6 +1,6 @@
-"""Where what a choice needs is: here, on the hub, on a package mirror, or nowhere yet. From what this machine knows.
+"""Where the files that a choice requires are: on this machine, on the hub, on a package mirror, or still to be made.
 
-Nothing is fetched, and nothing outside this machine is asked unless `ask` is called.
+Nothing is fetched, and no network request is made unless `probe` is called.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.config.requirements import MISSING, Need
+from benchmark.config.requirements import MISSING, Requirement
 from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_entry
 from benchmark.data.sources.hub import endpoint, pictures_entry, table_entry, unreachable
 from benchmark.data.sources.providers import DebianPackage, HubFile, PyPIFile
@@ -28,15 +28,15 @@ _FILES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 
 
 @dataclass(frozen=True)
-class Place:
-    """One way to something that is not here: "hub" or "mirror", and the addresses of which one must answer."""
+class Remote:
+    """One source of a file that is not here: "hub" or "mirror", and addresses of which at least one must respond."""
 
     kind: str
     addresses: tuple[str, ...]
 
 
-def where(need: Need) -> str | list[Place]:
-    """HERE, TRAIN, BRING, EITHER, FILE_MISSING, or the places that would serve it, in the order they are asked."""
+def locate(need: Requirement) -> str | list[Remote]:
+    """HERE, TRAIN, BRING, EITHER, FILE_MISSING, or the remote sources in the order in which a run tries them."""
     name = need.name
     if name in (MISSING, ""):
         return BRING if name or need.kind == "data" else EITHER
@@ -45,17 +45,17 @@ def where(need: Need) -> str | list[Place]:
     if Path(name).expanduser().exists():
         return HERE
     if name in ASSETS:
-        return HERE if _kept(asset_entry(ASSETS[name])) or _decoded(need) else _sources(name)
+        return HERE if _in_cache(asset_entry(ASSETS[name])) or _decoded(need) else _sources(name)
     if name.count("/") != 1 or name.startswith((".", "~", "/")) or name.endswith(_FILES):
         return TRAIN if need.kind == "weights" and "/" not in name and not name.endswith(_FILES) else FILE_MISSING
     data = need.kind == "data"
     if _tables(need) if data else _snapshot(name):
         return HERE
-    return [Place("hub", (f"{endpoint()}/api/{'datasets' if data else 'models'}/{name}",))]
+    return [Remote("hub", (f"{endpoint()}/api/{'datasets' if data else 'models'}/{name}",))]
 
 
-def spelled(found: Iterable[str | list[Place]]) -> str:
-    """One status for all that a choice needs: the worst of them, as `exitbench ls` shows it."""
+def status(found: Iterable[str | list[Remote]]) -> str:
+    """One status for all that a choice requires: the worst of them, as `exitbench ls` prints it."""
     states = list(found)
     for state in (FILE_MISSING, BRING, EITHER, TRAIN, NO_ANSWER):
         if state in states:
@@ -63,28 +63,28 @@ def spelled(found: Iterable[str | list[Place]]) -> str:
     away = [place for place in states if isinstance(place, list)]
     if not away:
         return HERE if states else ""
-    return " or ".join(dict.fromkeys(place.kind for place in max(away, key=lambda one: -len(one))))
+    return " or ".join(dict.fromkeys(place.kind for place in max(away, key=lambda remotes: -len(remotes))))
 
 
-def ask(found: Iterable[str | list[Place]]) -> dict[str, bool]:
-    """Which addresses of these places answer, asked side by side within a few seconds."""
+def probe(found: Iterable[str | list[Remote]]) -> dict[str, bool]:
+    """Which addresses of these sources respond; all are tried in parallel, within a few seconds."""
     addresses = sorted(
         {url for state in found if isinstance(state, list) for place in state for url in place.addresses}
     )
     with ThreadPoolExecutor(16) as pool:
-        return dict(zip(addresses, pool.map(_answers, addresses), strict=True))
+        return dict(zip(addresses, pool.map(_responds, addresses), strict=True))
 
 
-def asked(state: str | list[Place], answers: dict[str, bool]) -> str | list[Place]:
-    """The same with only the places that answered, NO_ANSWER where none did."""
+def responding(state: str | list[Remote], answers: dict[str, bool]) -> str | list[Remote]:
+    """The same with only the sources that responded; NO_ANSWER where none did."""
     if isinstance(state, str):
         return state
     left = [place for place in state if any(answers[url] for url in place.addresses)]
     return left or NO_ANSWER
 
 
-def _answers(url: str) -> bool:
-    """Whether something at this very address says that it is there; a page behind a log-in counts."""
+def _responds(url: str) -> bool:
+    """Whether the address exists; a page behind a log-in counts."""
     import requests
 
     try:
@@ -95,32 +95,34 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _sources(asset: str) -> list[Place]:
+def _sources(asset: str) -> list[Remote]:
     """An asset's sources in order."""
     found = []
     for source in ASSETS[asset].sources:
         if isinstance(source, HubFile):
-            found.append(Place("hub", (f"{endpoint()}/api/{source.repo_type}s/{source.repo}",)))
+            found.append(Remote("hub", (f"{endpoint()}/api/{source.repo_type}s/{source.repo}",)))
         elif isinstance(source, PyPIFile):
-            found.append(Place("mirror", tuple(f"{url.rstrip('/')}/{source.project}/" for url in python_indexes())))
+            found.append(Remote("mirror", tuple(f"{url.rstrip('/')}/{source.project}/" for url in python_indexes())))
         elif isinstance(source, DebianPackage):
-            found.append(Place("mirror", (DEBIAN_MIRROR,)))
+            found.append(Remote("mirror", (DEBIAN_MIRROR,)))
     return found
 
 
-def _kept(entry: str) -> bool:
+def _in_cache(entry: str) -> bool:
     return (cache_dir() / entry / MANIFEST).is_file()
 
 
-def _decoded(need: Need) -> bool:
-    return need.kind == "data" and _kept(decoded_entry(need.name, str(need.node.get("fingerprint", ""))))
+def _decoded(need: Requirement) -> bool:
+    return need.kind == "data" and _in_cache(decoded_entry(need.name, str(need.node.get("fingerprint", ""))))
 
 
-def _tables(need: Need) -> bool:
-    """Whether both splits of a hub dataset were fetched as this very choice reads them."""
-    node: Any = {"subset": "", "image": "image", "label": "label", "train": "train", "test": "test", "revision": "main",
-                 "fingerprint": "unpinned", **need.node}  # fmt: skip
-    if str(node.get("_target_")).endswith("photos.load"):  # stays in the datasets library's own cache
+def _tables(need: Requirement) -> bool:
+    """Whether both splits of a hub dataset are cached with the columns and revision that this choice reads."""
+    node: dict[str, Any] = {
+        "subset": "", "image": "image", "label": "label", "train": "train", "test": "test", "revision": "main",
+        "fingerprint": "unpinned", **need.node,
+    }  # fmt: skip
+    if str(node.get("_target_")).endswith("photos.load"):  # in the cache of the library `datasets`
         home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
         datasets = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets")
         return any((datasets / need.name.replace("/", "___").lower()).glob("*"))
@@ -128,16 +130,16 @@ def _tables(need: Need) -> bool:
     if not isinstance(columns, list):
         return False
     settings = (node[key] for key in ("subset", "image", "label", "train", "test", "revision", "fingerprint"))
-    if _kept(pictures_entry(need.name, *settings)):
+    if _in_cache(pictures_entry(need.name, *settings)):
         return True
     return all(
-        _kept(table_entry(need.name, node["subset"], node[split], [*columns, node["label"]], node["revision"]))
+        _in_cache(table_entry(need.name, node["subset"], node[split], [*columns, node["label"]], node["revision"]))
         for split in ("train", "test")
     )
 
 
 def _snapshot(repo: str) -> bool:
-    """Whether the hub client's cache holds weights of a repository."""
+    """Whether the hub client's cache has weights of a repository."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     found = (cache / f"models--{repo.replace('/', '--')}" / "snapshots").glob("*/*")

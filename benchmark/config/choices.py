@@ -1,4 +1,4 @@
-"""The yaml files of each group of choices, and the line with which each says what it is. Imports nothing heavy."""
+"""The yaml files of each config group, and the comment that describes each. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ GROUPS = ("model", "dataset", "workload", "workload/objective", "policy", "hardw
 
 
 def roots(config_dir: str) -> list[Path]:
-    """The folders that hold choices: the house's, then the user's own, which Hydra looks in after it.
+    """The folders that contain choices: conf/, then the user's own, which Hydra searches after it.
 
     Raises:
-        ExitbenchError: a folder that is not there, or that holds no group of choices.
+        ExitbenchError: a folder that does not exist, or that contains no group of choices.
     """
     own = [Path(config_dir)] if config_dir else []
     for folder in own:
         if not folder.is_dir():
             raise ExitbenchError(
-                f"config-dir: expected a folder laid out as conf/, got {config_dir}, which is not there"
+                f"config-dir: expected a folder laid out as conf/, got {config_dir}, which does not exist"
             )
         if not any((folder / group).is_dir() for group in GROUPS):
             raise ExitbenchError(
@@ -32,13 +32,13 @@ def roots(config_dir: str) -> list[Path]:
 
 
 def files(group: str, folders: list[Path]) -> dict[str, Path]:
-    """Name -> yaml of a group's choices, sorted; of two with one name that of the earlier folder, as in a run."""
+    """Name -> yaml of a group's choices, sorted; of two with the same name the earlier folder's, as in a run."""
     found = {file.stem: file for folder in reversed(folders) for file in (folder / group).glob("*.yaml")}
     return dict(sorted(found.items()))
 
 
 def describe(file: Path) -> str:
-    """The first comment line of a yaml, after the package that Hydra wants on the very first line of an experiment."""
+    """The first comment line of a yaml, after the line `# @package` that Hydra requires first in an experiment."""
     with file.open(encoding="utf-8") as stream:
         first = next((line.strip() for line in stream if not line.startswith("# @package")), "")
     return first.removeprefix("#").strip() if first.startswith("#") else ""

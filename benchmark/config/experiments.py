@@ -1,4 +1,4 @@
-"""Experiments made of others: `parts:` in an experiment's yaml names them, and one command runs all in turn."""
+"""Experiments made of other experiments: `parts:` in the yaml names them, and one command runs all of them in turn."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 
 from benchmark.types import ExitbenchError
 
-CHOSEN = "+experiment="
+EXPERIMENT = "+experiment="
 
 
-def expanded(overrides: Sequence[str], roots: Sequence[Path]) -> list[tuple[str, list[str]]]:
-    """(part, its overrides) of each part of the experiment that is asked for; ("", overrides) where it has none.
+def expand_parts(overrides: Sequence[str], roots: Sequence[Path]) -> list[tuple[str, list[str]]]:
+    """(part, its overrides) for each part of the chosen experiment; ("", overrides) where it has no parts.
 
-    roots: folders laid out as conf/, one's own before ours. Other overrides go to every part.
+    roots: folders laid out as conf/, the user's own before ours. Other overrides apply to every part.
 
     Raises:
-        ExitbenchError: a part that is not there or has parts of its own; settings beside `parts`, which nobody would
-            read.
+        ExitbenchError: a part that does not exist or has parts of its own; settings beside `parts`, which would be
+            ignored.
     """
-    chosen = [word for word in overrides if word.startswith(CHOSEN)]
-    parts = named(chosen[0].removeprefix(CHOSEN), roots) if len(chosen) == 1 else []
+    chosen = [word for word in overrides if word.startswith(EXPERIMENT)]
+    parts = parts_of(chosen[0].removeprefix(EXPERIMENT), roots) if len(chosen) == 1 else []
     if not parts:
         return [("", list(overrides))]
-    return [(part, [f"{CHOSEN}{part}" if word == chosen[0] else word for word in overrides]) for part in parts]
+    return [(part, [f"{EXPERIMENT}{part}" if word == chosen[0] else word for word in overrides]) for part in parts]
 
 
-def named(experiment: str, roots: Sequence[Path]) -> list[str]:
-    """The experiments that one is made of, none where it is a sweep by itself; errors as `expanded` says."""
-    read = _read(experiment, roots)
-    if read is None or "parts" not in read:
+def parts_of(experiment: str, roots: Sequence[Path]) -> list[str]:
+    """The parts of an experiment; empty where it is a sweep itself. Raises what `expand_parts` raises."""
+    content = _read(experiment, roots)
+    if content is None or "parts" not in content:
         return []
-    parts = read["parts"]
+    parts = content["parts"]
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) for part in parts):
         raise ExitbenchError(f"experiment {experiment}: parts: expected a list of experiments, got {parts!r}")
-    if beside := sorted(map(str, set(read) - {"parts"})):
+    if beside := sorted(map(str, set(content) - {"parts"})):
         raise ExitbenchError(f"experiment {experiment}: expected parts alone, got {', '.join(beside)} beside them")
     for part in parts:
         if (inner := _read(part, roots)) is None:
@@ -44,8 +44,8 @@ def named(experiment: str, roots: Sequence[Path]) -> list[str]:
     return parts
 
 
-def _read(experiment: str, roots: Sequence[Path]) -> dict | None:
-    """An experiment's yaml; None where there is none, or none that can be read, of which Hydra says more."""
+def _read(experiment: str, roots: Sequence[Path]) -> dict[str, object] | None:
+    """An experiment's yaml; None where it does not exist or cannot be read, which Hydra then reports."""
     import yaml
 
     for file in (root / "experiment" / f"{experiment}.yaml" for root in roots):

@@ -1,4 +1,4 @@
-"""What a choice must have from elsewhere before it can run: read off its yaml, without building anything."""
+"""The external files that a choice requires (weights, encoders, data), read from its yaml; nothing is built."""
 
 from __future__ import annotations
 
@@ -7,42 +7,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MISSING = "???"  # Hydra's spelling of a value that its user must give
+MISSING = "???"  # how a yaml marks a value that the user must set
 
 
 @dataclass(frozen=True)
-class Need:
-    """One thing that a choice needs.
+class Requirement:
+    """One thing that a choice requires.
 
-    kind: "weights", "backbone" or "data". name: as the yaml has it: a packaged name, an asset, a path or a hub id.
-    node: the whole choice, for what else says which copy of it would do.
+    kind: "weights", "backbone" or "data". name: as in the yaml: a packaged name, an asset, a path or a hub id.
+    node: the whole choice; its other keys (revision, fingerprint) say which copy is meant.
     """
 
     kind: str
     name: str
-    node: Mapping[str, Any]
+    node: Mapping[str, Any]  # a parsed yaml
 
 
-def needs(group: str, name: str, files: Mapping[str, Path]) -> list[Need]:
-    """What the choice `name` of a group needs; nothing for groups that need nothing, and for yamls that don't say.
+def requirements(group: str, name: str, files: Mapping[str, Path]) -> list[Requirement]:
+    """What the choice `name` of a group requires; empty for groups without files and for yamls that name none.
 
     files: all choices of that group, to follow what it inherits.
     """
     node = merged(name, files)
     ours = str(node.get("_target_", "")).startswith("benchmark.")
     if group == "model":
-        found = [Need("weights", str(node["checkpoint"]), node)] if "checkpoint" in node and not _timm(node) else []
-        # Of timm's names, which are architectures, only those with weights on the hub hold a slash.
-        return [*found, *(Need("backbone", str(node["backbone"]), node) for _ in [0] if _encoder(node))]
-    if group == "dataset" and ours and (named := node.get("asset") or node.get("path")):
-        return [Need("data", str(named), node)]
+        found = (
+            [Requirement("weights", str(node["checkpoint"]), node)] if "checkpoint" in node and not _timm(node) else []
+        )
+        return found + ([Requirement("backbone", str(node["backbone"]), node)] if _encoder(node) else [])
+    if group == "dataset" and ours and (source := node.get("asset") or node.get("path")):
+        return [Requirement("data", str(source), node)]
     if group == "workload" and ours and node.get("meaning", "none") != "none":
-        return [Need("backbone", str(node["meaning"]), node)]
+        return [Requirement("backbone", str(node["meaning"]), node)]
     return []
 
 
 def merged(name: str, files: Mapping[str, Path], depth: int = 0) -> dict[str, Any]:
-    """The top-level keys of a choice with those it inherits from others of its group; empty for a yaml that is none."""
+    """The top-level keys of a choice, inherited ones included; empty for a file that is no valid yaml."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -62,7 +63,7 @@ def merged(name: str, files: Mapping[str, Path], depth: int = 0) -> dict[str, An
 
 
 def _timm(node: Mapping[str, Any]) -> bool:
-    """A timm model that takes timm's own pretrained weights."""
+    """Whether a timm model uses timm's own pretrained weights."""
     return node.get("pretrained") is True
 
 

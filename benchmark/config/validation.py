@@ -1,4 +1,4 @@
-"""Every yaml composed, with what is wrong with which: no weights are loaded and no data is read."""
+"""Compose every yaml and report what is wrong with each; no weights are loaded and no data is read."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from typing import Any
 
 from benchmark.config import experiments, sweep_points
 from benchmark.config.choices import GROUPS, describe
-from benchmark.config.compose import compose, one_line
+from benchmark.config.compose import compose, one_line, plain
+from benchmark.config.hydra_internals import installed
 from benchmark.config.targets import faults
 from benchmark.types import ExitbenchError
 from benchmark.utils.project_root import project_root
 
-Bar = Callable[[Iterable[Any], str], Iterable[Any]]
-# Groups that do not meet when they compose, and so are composed together; of a model all it brings is looked at.
+ProgressBar = Callable[[Iterable[Any], str], Iterable[Any]]
+# Groups that do not affect each other and so are composed together. Of a model, all that it brings is checked.
 TOGETHER = {"config": ("model", "workload", "hardware"), "train": ("dataset", "policy", "recipe")}
 
 
 @dataclass
 class Report:
-    """What was looked at, and one line about each fault."""
+    """How much was checked, and one line for each fault."""
 
     yamls: int = 0
     points: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-def validate(roots: Sequence[Path], config_dir: str, bar: Bar) -> Report:
-    """All choices of the house and of the user's own folder.
+def validate(roots: Sequence[Path], config_dir: str, bar: ProgressBar) -> Report:
+    """Check all choices of conf/ and of the user's own folder.
 
-    bar: wraps what is iterated, for progress.
+    bar: wraps an iterable to show progress.
     """
     report = Report()
     known: dict[str, dict[str, Path]] = {}
@@ -42,7 +43,7 @@ def validate(roots: Sequence[Path], config_dir: str, bar: Bar) -> Report:
                 report.yamls += 1
                 report.faults += _unreadable(file, known.setdefault(group, {}).get(file.stem), root)
                 known[group].setdefault(file.stem, file)
-    report.faults += [fault for root in roots for fault in _strange_folders(root)]
+    report.faults += [fault for root in roots for fault in _unknown_folders(root)]
     unread = {fault.partition(":")[0] for fault in report.faults}
     sound = {group: {name: file for name, file in found.items() if _name(file) not in unread}
              for group, found in known.items()}  # fmt: skip
@@ -60,47 +61,45 @@ def validate(roots: Sequence[Path], config_dir: str, bar: Bar) -> Report:
     return report
 
 
-def composed(group: str, name: str, config_dir: str) -> list[str]:
-    """What is wrong with one choice by itself, and with what it brings."""
+def check_choice(group: str, name: str, config_dir: str) -> list[str]:
+    """What is wrong with one choice, and with what it brings."""
     if group == "hydra/launcher":
         return _launcher(name, config_dir)
     if group == "workload/objective":
-        return wrong_with("config", ["workload=same", f"workload/objective={name}"], config_dir, ("workload",))
-    return wrong_with("train" if group == "recipe" else "config", [f"{group}={name}"], config_dir, _parts([group]))
+        return check_nodes("config", ["workload=same", f"workload/objective={name}"], config_dir, ("workload",))
+    return check_nodes("train" if group == "recipe" else "config", [f"{group}={name}"], config_dir, _parts([group]))
 
 
 def _bundle(primary: str, bundle: dict[str, str], sound: dict[str, dict[str, Path]], config_dir: str) -> list[str]:
-    """Choices of several groups in one composition, which is quicker; each by itself where something is wrong."""
+    """Check choices of several groups in one composition, which is faster; one by one where something is wrong."""
     overrides = [f"{group}={name}" for group, name in bundle.items()]
-    if primary and not wrong_with(primary, overrides, config_dir, _parts(bundle)):
+    if primary and not check_nodes(primary, overrides, config_dir, _parts(bundle)):
         return []
     return [f"{_name(sound[group][name])}: {fault}" for group, name in bundle.items()
-            for fault in composed(group, name, config_dir)]  # fmt: skip
+            for fault in check_choice(group, name, config_dir)]  # fmt: skip
 
 
 def _parts(groups: Iterable[str]) -> list[str]:
     return [part for group in groups for part in (("model", "dataset", "policy") if group == "model" else (group,))]
 
 
-def wrong_with(primary: str, overrides: Sequence[str], config_dir: str, nodes: Sequence[str]) -> list[str]:
+def check_nodes(primary: str, overrides: Sequence[str], config_dir: str, nodes: Sequence[str]) -> list[str]:
     """What is wrong with these nodes of a composed configuration."""
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        cfg = compose(primary, overrides, config_dir)
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        config = plain(compose(primary, overrides, config_dir))
     except ExitbenchError as error:
         return [str(error)]
     except OmegaConfBaseException as error:
         return [one_line(error)]
-    found = [fault for part in nodes for fault in _part(plain.get(part), part)]
+    found = [fault for part in nodes for fault in _check_part(config.get(part), part)]
     if {"model", "dataset"} <= set(nodes):
-        found += _fit(plain["model"], plain["dataset"])
+        found += _check_fit(config["model"], config["dataset"])
     return found
 
 
-def _part(node: Any, part: str) -> list[str]:
+def _check_part(node: object, part: str) -> list[str]:
     if not isinstance(node, dict) or "_target_" not in node:
         return [f"{part}._target_: expected what to build, got nothing"]
     if part != "policy":
@@ -109,8 +108,8 @@ def _part(node: Any, part: str) -> list[str]:
     return missing or list(faults({key: value for key, value in node.items() if key != "max_drop"}, part))
 
 
-def _fit(model: dict[str, Any], dataset: dict[str, Any]) -> list[str]:
-    """A model beside the dataset it brings, as far as yamls say."""
+def _check_fit(model: dict[str, object], dataset: dict[str, object]) -> list[str]:
+    """Whether a model fits the dataset it brings, as far as their yamls say."""
     classes, names = model.get("num_classes"), dataset.get("class_names")
     if isinstance(classes, int) and isinstance(names, list) and classes != len(names):
         return [f"model.num_classes: expected {len(names)}, as its dataset has, got {classes}"]
@@ -121,32 +120,32 @@ def _experiment(name: str, config_dir: str) -> tuple[int, list[str]]:
     """How many points an experiment sweeps, and what is wrong with it or at which of them."""
     chosen = f"+experiment={name}"
     try:
-        if experiments.named(name, [*([Path(config_dir)] if config_dir else []), project_root() / "conf"]):
-            return 0, []  # its parts are experiments too
-        params = compose("config", [chosen], config_dir, hydra_too=True).hydra.sweeper.params or {}
+        if experiments.parts_of(name, [*([Path(config_dir)] if config_dir else []), project_root() / "conf"]):
+            return 0, []  # its parts are experiments and are checked as such
+        params = compose("config", [chosen], config_dir, return_hydra_config=True).hydra.sweeper.params or {}
         found = sweep_points.axes(params)
     except ExitbenchError as error:
         return 0, [str(error)]
     wrong = []
     for point in sweep_points.cover(found):
         groups = ("model", "dataset", "workload", "policy", "hardware")
-        for fault in wrong_with("config", [chosen, *point], config_dir, groups):
+        for fault in check_nodes("config", [chosen, *point], config_dir, groups):
             wrong.append(f"{fault} (at {' '.join(point) or 'its defaults'})")
     return len(sweep_points.points(found)), list({fault.partition(" (at ")[0]: fault for fault in wrong}.values())
 
 
 def _launcher(name: str, config_dir: str) -> list[str]:
-    """What is wrong with a launcher's settings; what its engine takes is only known where that extra is installed."""
-    from hydra.core.plugins import Plugins
+    """What is wrong with a launcher's settings. Its arguments are known only where its extra is installed."""
     from omegaconf import OmegaConf
 
     try:
-        node = compose("config", [f"hydra/launcher={name}"], config_dir, hydra_too=True).hydra.launcher
+        node = compose("config", [f"hydra/launcher={name}"], config_dir, return_hydra_config=True).hydra.launcher
     except ExitbenchError as error:
         return [str(error)]
-    plain: Any = OmegaConf.to_container(node, resolve=False)
-    known = plain.get("_target_") in Plugins.instance().class_name_to_class
-    return [fault for fault in faults(plain, "hydra.launcher") if "cannot locate" not in fault] if known else []
+    if not installed(str(node.get("_target_"))):
+        return []
+    settings = OmegaConf.to_container(node, resolve=False)
+    return [fault for fault in faults(settings, "hydra.launcher") if "cannot locate" not in fault]
 
 
 def _unreadable(file: Path, before: Path | None, root: Path) -> list[str]:
@@ -166,12 +165,12 @@ def _unreadable(file: Path, before: Path | None, root: Path) -> list[str]:
     return []
 
 
-def _strange_folders(root: Path) -> list[str]:
-    """Folders of yamls that no group is read from, which would be passed over without a word."""
+def _unknown_folders(root: Path) -> list[str]:
+    """Folders of yamls whose name is no group: Hydra would silently ignore them."""
     found = {file.parent.relative_to(root).as_posix() for file in root.rglob("*.yaml")} - {*GROUPS, "."}
     return [f"{root / name}: expected a folder named {', '.join(GROUPS)}; nothing reads this one" for name in found]
 
 
 def _name(file: Path) -> str:
-    """A file as people know it: from its root on."""
+    """A file's path as it is printed: below the project's root where it is there."""
     return str(file.relative_to(project_root())) if file.is_relative_to(project_root()) else str(file)

@@ -1,26 +1,34 @@
-"""One combination of choices made concrete: what `exitbench run` and the Python API build of a configuration."""
+"""Build the objects of one combination from its composed configuration, for `exitbench run` and the Python API."""
 
 from __future__ import annotations
 
 import functools
 import json
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.config.compose import build
-from benchmark.types import Dataset, Hardware
+from benchmark.config.compose import build, plain
+from benchmark.types import Dataset, Hardware, Workload
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from benchmark.policies.base import ThresholdPolicy
+    from benchmark.run.model import LoadedModel
+    from benchmark.run.settings import Settings
+    from benchmark.timing.stopwatch import Limits
 
 
 class Combination:
-    """The objects that a composed configuration `cfg` names, each built when it is first asked for and then kept.
+    """The objects that a composed configuration `cfg` names, each built on first use and then reused.
 
-    config_dir: the folder of a user's own choices that `cfg` was composed with, for an attack's source.
-    Torch's global random numbers stay as they are: model and workload are built under a stream seeded by `cfg.seed`.
+    config_dir: the folder of the user's own choices that `cfg` was composed with, for an attack's source.
+    Torch's global random numbers are left alone: model and workload are built under a stream seeded by `cfg.seed`.
 
     Every property raises ExitbenchError for a value that does not fit.
     """
 
-    def __init__(self, cfg: Any, config_dir: str | None = None) -> None:
+    def __init__(self, cfg: DictConfig, config_dir: str = "") -> None:
         self._cfg, self._config_dir = cfg, config_dir
 
     @cached_property
@@ -31,10 +39,10 @@ class Combination:
     @cached_property
     def dataset(self) -> Dataset:
         """The three splits; datasets never change, so a process decodes each once."""
-        return _dataset(json.dumps(_plain(self._cfg.dataset)))
+        return _dataset(json.dumps(plain(self._cfg.dataset)))
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> LoadedModel:
         """The model, weights loaded, checked against the dataset."""
         from benchmark.training.train import check_fit
         from benchmark.utils.library_logging import quiet_libraries
@@ -46,50 +54,43 @@ class Combination:
 
     @cached_property
     def model_config(self) -> dict[str, Any]:
-        """What `model` was made of, plain data: enough for another process to build it again."""
-        return _plain(self._cfg.model)
+        """The configuration of `model`, plain data: enough for another process to build it again."""
+        return plain(self._cfg.model)
 
     @cached_property
-    def workload(self) -> Any:
-        """Clean, or an attack with the source it is made against."""
+    def workload(self) -> Workload:
+        """Clean, or an attack with the source that it is made against."""
         from benchmark.run import transfer
 
         workload = _seeded(self._cfg.workload, self._cfg.seed)
-        measured = None if getattr(workload, "source_model", None) else self.model
-        return transfer.bring(workload, self._cfg, self.dataset, self.hardware, self._config_dir, measured)
+        target = None if getattr(workload, "source_model", None) else self.model
+        return transfer.with_source(workload, self._cfg, self.dataset, self.hardware, self._config_dir, target)
 
     @cached_property
-    def rule(self) -> Any:
-        """The exit rule as configured: at threshold 0 where one has yet to be chosen; see `settings.choose`."""
-        node = _plain(self._cfg.policy)
+    def rule(self) -> ThresholdPolicy:
+        """The exit rule as configured; at threshold 0 where `settings.choose` says that one is still to be chosen."""
+        node = plain(self._cfg.policy)
         threshold, _ = node.pop("threshold"), node.pop("max_drop")
         return build(node, threshold=0 if threshold == "auto" else threshold)
 
     @cached_property
-    def settings(self) -> Any:
-        """`run.Settings`: what is asked for beside the five choices."""
-        from benchmark.run.pipeline import Settings
+    def settings(self) -> Settings:
+        """The settings beside the five choices."""
+        from benchmark.run.settings import Settings
 
         cfg = self._cfg
         return Settings(cfg.policy.threshold == "auto", cfg.policy.max_drop, cfg.limit, cfg.seed, cfg.batch_size,
                         cfg.timing.samples, str(cfg.scenario), cfg.offline.batch, cfg.offline.refill)  # fmt: skip
 
     @cached_property
-    def limits(self) -> Any:
-        """`timing.Limits` of the stopwatch."""
+    def limits(self) -> Limits:
+        """The stopwatch's limits."""
         from benchmark.timing.stopwatch import Limits
 
         return Limits(time_limit_s=self._cfg.timing.time_limit_s)
 
 
-def _plain(node: Any) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    plain: Any = OmegaConf.to_container(node, resolve=True)
-    return plain
-
-
-def _seeded(node: Any, seed: int) -> Any:
+def _seeded(node: DictConfig, seed: int) -> Any:
     import torch
 
     with torch.random.fork_rng(devices=[]):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Required, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -21,47 +21,31 @@ from benchmark.records import metrics
 from benchmark.records.provenance import provenance
 from benchmark.records.record import Record, utc_now
 from benchmark.run import examples, precision
+from benchmark.run.model import LoadedModel
 from benchmark.run.precision import Tracer
+from benchmark.run.settings import Identity, Settings
 from benchmark.timing.audit import audit
 from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits
 from benchmark.timing.timed_task import TimedTask, check_scenario, time_task
 from benchmark.timing.worker import time_in_worker
-from benchmark.types import Dataset, ExitbenchError, Hardware, Latency, Trace, Workload
+from benchmark.types import Dataset, Hardware, Latency, Trace, Workload
 from benchmark.utils import cache_usage
 
 GLANCE_S = 0.02  # how long the noise is watched where nothing is timed: a replayed sweep would do little else
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a run is asked for beside its five choices.
+class Judgement(TypedDict, total=False):
+    """The sections of a record that depend on a live run; an untimed record has the status alone."""
 
-    limit: test samples measured, a seeded choice; 0 for all. timed: at most so many of them on the stopwatch; 0 leaves
-    an untimed record, whose latency and audit are empty. batch, refill: of the scenario `offline`.
-    choose: pick the threshold on the calibration split instead of taking the policy's.
-    """
-
-    choose: bool
-    max_drop: float
-    limit: int = 0
-    seed: int = 0
-    batch_size: int = 64
-    timed: int = 256
-    scenario: str = "single_stream"
-    batch: int = 32
-    refill: bool = True
-
-    def __post_init__(self) -> None:
-        for name, least in (("limit", 0), ("seed", 0), ("batch_size", 1), ("timed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ExitbenchError(f"{name}: expected a whole number from {least}, got {value!r}")
-        check_scenario(self.scenario, self.batch, self.timed or self.batch)
+    status: Required[str]
+    reasons: list[str]
+    latency: dict[str, Any]
+    audit: dict[str, Any]
 
 
 def run(
-    model: Any,
+    model: LoadedModel,
     dataset: Dataset,
     workload: Workload,
     policy: ThresholdPolicy,
@@ -69,7 +53,7 @@ def run(
     settings: Settings,
     limits: Limits,
     model_config: dict[str, Any] | None = None,
-    **identity: Any,
+    **identity: Unpack[Identity],
 ) -> Record:
     """Measure one combination. identity: record_id, choices and config, which the record carries as they are.
 
@@ -101,7 +85,7 @@ def run(
     )
     latency = _time(model, task, macs, model_config) if chosen else None
     return Record(
-        **(_judged(policy, test, latency, precision.tie(hardware)) if latency else {"status": "ok"}),
+        **(_judged(policy, test, latency, precision.tie(hardware)) if latency else Judgement(status="ok")),
         created=utc_now(),
         machine={**fingerprint(), "noise_before": before, "noise_after": noise(**watched)},
         seeds={"slice": settings.seed, "timing": settings.seed, "attack": getattr(workload, "seed", None)},
@@ -169,8 +153,8 @@ def _time(model: Any, task: TimedTask, macs: Tensor, model_config: dict[str, Any
     return replace(found, **counted, padding_share=max(0.0, 1 - useful / counted["gmacs_executed"]))
 
 
-def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> dict[str, Any]:
-    """A live run's sections and what they make of the record: failed where it is not what the replay says."""
+def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> Judgement:
+    """The sections of a live run and the record's status: failed where the live run differs from the replay."""
     extra = None if test.extra is None else test.extra[: latency.n]
     seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra, tie)
     failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "

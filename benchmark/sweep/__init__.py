@@ -1,1 +1,1 @@
-"""Sweeps that survive: every point claimed, measured in a process of its own, and told of in one line."""
+"""Sweeps that survive crashes: every combination locked, measured in its own process, and recorded or explained."""

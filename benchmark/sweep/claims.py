@@ -1,6 +1,6 @@
-"""Who measures what: a lock per record, so that sweeps into one folder share the work instead of doing it twice.
+"""One lock per record, so that sweeps into the same folder share the work instead of doing it twice.
 
-The lock is the kernel's (flock), which lets go of it when its holder dies, however it dies: there are no stale claims.
+The lock is the kernel's (flock): it is released when its holder dies, whatever the cause, so no lock is ever stale.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ FOLDER = ".claims"  # in the folder of records
 
 
 def claim(record: Path, wait: bool = False) -> FileLock | None:
-    """The lock of the record that will be at a path, held by this process; None where another holds it.
+    """Acquire the lock of the record that will be written at a path; None where another process holds it.
 
-    wait: until the other lets go. Release it, or leave its `with` block, when the record is written.
+    wait: wait for the other process to release it. Release the lock, or leave its `with` block, once the record is
+    written.
 
     Raises:
-        Unwritable: the folder cannot be made or written.
+        Unwritable: the folder cannot be created or written.
     """
     path = record.parent / FOLDER / f"{record.stem}.lock"
     lock = FileLock(path, poll_interval=0.2)

@@ -1,7 +1,7 @@
-"""Cores that a job of a parallel launcher has to itself on its host, so that no two jobs ever share one.
+"""Reserve processor cores for a job of a parallel launcher, so that no two jobs on a host share a core.
 
-A launcher's yaml asks for them (EXITBENCH_SEAT, by hydra.job.env_set). Whether the engine binds jobs to cores (Slurm
-often does) or only counts (Ray, submitit on one machine), what a job may use is then what it was promised.
+The yaml of a launcher sets the number (EXITBENCH_CORES, through hydra.job.env_set). It holds whether the launcher's
+engine binds jobs to cores, as Slurm often does, or only counts them, as Ray and submitit's local executor do.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ from filelock import FileLock, Timeout
 
 from benchmark.types import ExitbenchError
 
-ASKED = "EXITBENCH_SEAT"
+VARIABLE = "EXITBENCH_CORES"
+OLD_VARIABLE = "EXITBENCH_SEAT"  # its name up to 0.3, in users' own launcher yamls
 
 
 @contextmanager
-def seated(folder: Path | None = None, topology: Path = Path("/sys/devices/system/cpu")) -> Iterator[list[int]]:
-    """As many cores as EXITBENCH_SEAT says, taken from those this process may use; without it, all of them.
+def reserved_cores(folder: Path | None = None, topology: Path = Path("/sys/devices/system/cpu")) -> Iterator[list[int]]:
+    """Bind this process to as many cores as EXITBENCH_CORES says, of those it may use; without it, bind nothing.
 
-    Waits until so many are free of other seated jobs of this user on this host. Of cores that run two threads only
-    one is used, and both are taken. folder: where the locks lie; the system's temporary folder unless given.
+    Waits until enough cores are free of other jobs of this user on this host. Of a core that runs two threads only one
+    is used, and both are reserved. folder: where the lock files are; the system's temporary folder by default.
 
     Raises:
-        ExitbenchError: a number that this process cannot have.
+        ExitbenchError: a number of cores that this process cannot have.
     """
-    asked = os.environ.get(ASKED, "")
-    if not asked or not hasattr(os, "sched_setaffinity"):
+    number = os.environ.get(VARIABLE) or os.environ.get(OLD_VARIABLE, "")
+    if not number or not hasattr(os, "sched_setaffinity"):
         yield []
         return
     before = os.sched_getaffinity(0)
-    units = _units(before, topology)
-    if not asked.isdecimal() or not 1 <= int(asked) <= len(units):
-        raise ExitbenchError(f"{ASKED}: expected a number of cores from 1 to the {len(units)} usable, got {asked!r}")
-    with ExitStack() as held:
-        cores = _take(units, int(asked), folder or Path(tempfile.gettempdir()), held)
+    usable = _physical_cores(before, topology)
+    if not number.isdecimal() or not 1 <= int(number) <= len(usable):
+        raise ExitbenchError(
+            f"{VARIABLE}: expected a number of cores from 1 to the {len(usable)} usable, got {number!r}"
+        )
+    with ExitStack() as locks:
+        cores = _reserve(usable, int(number), folder or Path(tempfile.gettempdir()), locks)
         os.sched_setaffinity(0, cores)
         try:
             yield cores
@@ -47,25 +50,25 @@ def seated(folder: Path | None = None, topology: Path = Path("/sys/devices/syste
             os.sched_setaffinity(0, before)
 
 
-def _take(units: dict[str, int], count: int, folder: Path, held: ExitStack) -> list[int]:
-    """A logical core of each of `count` free units, whose locks `held` then holds; waits for them."""
+def _reserve(usable: dict[str, int], count: int, folder: Path, locks: ExitStack) -> list[int]:
+    """One logical core of each of `count` free physical cores, whose locks go to `locks`; waits for them."""
     while True:
         with ExitStack() as attempt:
-            taken: list[int] = []
-            for unit, core in units.items():
-                if _locked(unit, folder, attempt):
-                    taken.append(core)
-                if len(taken) == count:
-                    held.enter_context(attempt.pop_all())
-                    return taken
-        time.sleep(0.5)  # all let go meanwhile, so that two jobs of many cores never hold half of them each
+            cores: list[int] = []
+            for physical, core in usable.items():
+                if _lock(physical, folder, attempt):
+                    cores.append(core)
+                if len(cores) == count:
+                    locks.enter_context(attempt.pop_all())
+                    return cores
+        time.sleep(0.5)  # all locks are released meanwhile: two large jobs must never hold half of the cores each
 
 
-def _locked(unit: str, folder: Path, held: ExitStack) -> bool:
-    """Whether the unit was free; its lock is then `held`'s."""
-    path = folder / f"exitbench-{os.getuid()}-core-{unit}.lock"
+def _lock(physical: str, folder: Path, locks: ExitStack) -> bool:
+    """Whether a physical core was free; its lock then belongs to `locks`."""
+    path = folder / f"exitbench-{os.getuid()}-core-{physical}.lock"
     try:
-        held.enter_context(FileLock(path).acquire(timeout=0))
+        locks.enter_context(FileLock(path).acquire(timeout=0))
     except Timeout:
         return False
     except OSError as error:
@@ -73,13 +76,13 @@ def _locked(unit: str, folder: Path, held: ExitStack) -> bool:
     return True
 
 
-def _units(usable: set[int], topology: Path) -> dict[str, int]:
-    """The physical cores, by the logical ones they run ("0-1" or "0,8"), with the first usable of each."""
-    units: dict[str, int] = {}
+def _physical_cores(usable: set[int], topology: Path) -> dict[str, int]:
+    """Physical cores by the logical cores they run, such as "0-1" or "0,8", each with its first usable logical core."""
+    found: dict[str, int] = {}
     for core in sorted(usable):
         try:
             siblings = (topology / f"cpu{core}" / "topology" / "thread_siblings_list").read_text().strip()
         except OSError:
             siblings = str(core)
-        units.setdefault(siblings, core)
-    return units
+        found.setdefault(siblings, core)
+    return found

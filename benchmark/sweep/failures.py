@@ -1,4 +1,4 @@
-"""Errors of one combination, told apart: what concerns it, what concerns the disk, and how each is said."""
+"""Errors of one combination: which kind each is, and the line that reports it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import traceback
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
 from benchmark.utils.files import no_space
 
-KINDS = {kind.__name__: kind for kind in (ExitbenchError, NotApplicable, Unwritable)}
+ERROR_TYPES = {error_type.__name__: error_type for error_type in (ExitbenchError, NotApplicable, Unwritable)}
 
 
-def said(error: BaseException) -> str:
-    """One line: an ExitbenchError's own, another error's with its kind."""
+def message(error: BaseException) -> str:
+    """One line: the error's own where it is an ExitbenchError, else its type and text."""
     if isinstance(error, ExitbenchError):
         return str(error)
     if os.environ.get("EXITBENCH_DEBUG"):
@@ -20,8 +20,15 @@ def said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def sorted_out(error: Exception) -> Exception:
-    """The same error, as Unwritable where it is a disk that is full."""
+def classified(error: Exception) -> Exception:
+    """The same error; an Unwritable in its place where the disk is full."""
     if not isinstance(error, Unwritable) and no_space(error):
-        return Unwritable(f"{said(error)}; is a disk full?")
+        return Unwritable(f"{message(error)}; is a disk full?")
     return error
+
+
+def as_strings(error: Exception) -> tuple[str, str]:
+    """The name of an error's type, one of ERROR_TYPES, and its message: all that another process needs of it."""
+    error = classified(error)
+    name = type(error).__name__
+    return name if name in ERROR_TYPES else ExitbenchError.__name__, message(error)

@@ -1,7 +1,7 @@
-"""A combination in a process of its own: its memory comes back, and a crash is a failed record and not a lost sweep.
+"""Measure a combination in its own process: its memory is returned, and a crash is a failed record, not a lost sweep.
 
-On Linux the child is forked by a small server that has imported torch and run nothing, so that a process costs
-milliseconds; where a GPU is used, or forking is not safe, it is a new interpreter, which costs its imports.
+On Linux the process is forked from a small server that has imported torch and run nothing, so it costs milliseconds.
+With a GPU, or where forking is not safe, it is a new interpreter, which costs the imports.
 """
 
 from __future__ import annotations
@@ -14,45 +14,56 @@ import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmark.config.compose import plain
 from benchmark.sweep import failures, measure
 from benchmark.types import ExitbenchError
 from benchmark.utils.cache_usage import Piece
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from benchmark.records.record import Record
+    from benchmark.run.settings import Identity
+
 PRELOADED = ["benchmark.sweep.preload"]
+Measured = tuple["Record", tuple[Piece, ...]]
+Failed = tuple[str, str]  # the error's type, one of failures.ERROR_TYPES, and its message
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the child is told: the configuration, and the surroundings that a server forked earlier does not have."""
+    """What the child receives: plain data only, and the environment that a server forked earlier does not have.
 
-    cfg: Any
-    hydra: Any
-    identity: dict[str, Any]
+    No object of Hydra is part of it. Hydra imports its plug-ins again in every process, and pickle refuses an object
+    whose class is no longer the one of that name.
+    """
+
+    config: dict[str, Any]
+    identity: Identity
+    config_dir: str
     environment: dict[str, str]
     folder: str
     cores: list[int]
 
 
-def measured_alone(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece, ...]]:
-    """`measured.measured` in a child process, which ends with this one.
+def measure_in_subprocess(cfg: DictConfig, identity: Identity, config_dir: str) -> Measured:
+    """`measure.measure` in a child process, which ends when this one does.
 
     Raises:
-        ExitbenchError: the child's own error, of its own kind; or that it died, with the signal's name.
+        ExitbenchError: the child's own error, of the same type; or how it died, with the signal's name.
     """
-    from hydra.core.hydra_config import HydraConfig
-
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    request = Request(cfg, HydraConfig.instance().cfg, identity, dict(os.environ), str(Path.cwd()), cores)
-    context = multiprocessing.get_context(_method(str(cfg.hardware.device)))
+    request = Request(plain(cfg), identity, config_dir, dict(os.environ), str(Path.cwd()), cores)
+    context = multiprocessing.get_context(_start_method(str(cfg.hardware.device)))
     context.set_forkserver_preload(PRELOADED)
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, request))  # type: ignore[attr-defined]
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, request))  # type: ignore[attr-defined]
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        answer = ours.recv()
+        answer: Measured | Failed | None = receiver.recv()
     except EOFError:
         answer = None
     except BaseException:
@@ -60,20 +71,21 @@ def measured_alone(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece
         raise
     finally:
         process.join()
-        ours.close()
+        receiver.close()
     if answer is None:
-        raise ExitbenchError(_epitaph(process.exitcode))
-    if isinstance(answer[0], str):
-        raise failures.KINDS[answer[0]](answer[1])
-    return answer
+        raise ExitbenchError(_cause_of_death(process.exitcode))
+    first, second = answer
+    if isinstance(first, str):
+        raise failures.ERROR_TYPES[first](second)
+    return first, second  # type: ignore[return-value]
 
 
-def _method(device: str) -> str:
-    """Forking is for processors: a GPU's library, once asked anything, does not survive it; nor do Apple's."""
+def _start_method(device: str) -> str:
+    """Fork for processors only: the library of a GPU does not survive a fork once it was used, nor do Apple's."""
     return "forkserver" if sys.platform == "linux" and device == "cpu" else "spawn"
 
 
-def _epitaph(status: int | None) -> str:
+def _cause_of_death(status: int | None) -> str:
     if status is not None and status < 0:
         name = signal.Signals(-status).name
         hint = "; out of memory?" if name == "SIGKILL" else ""
@@ -81,34 +93,26 @@ def _epitaph(status: int | None) -> str:
     return f"its process ended without an answer, exit status {status}"
 
 
-def _child(answers: Connection, request: Request) -> None:
-    """Answer with a record and its pieces, or with the kind and the words of an error."""
+def _child(sender: Connection, request: Request) -> None:
+    """Send a record and its cache usage, or the type and message of an error."""
+    from omegaconf import OmegaConf
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(request.environment)
     os.chdir(request.folder)
     if request.cores:
         os.sched_setaffinity(0, request.cores)
-    _restore(request.hydra)
     try:
-        answers.send(measure.measured(request.cfg, request.identity))
+        sender.send(measure.measure(OmegaConf.create(request.config), request.identity, request.config_dir))
     except KeyboardInterrupt:
-        os._exit(130)  # the parent says so
+        os._exit(130)  # the parent reports it
     except Exception as error:
-        error = failures.sorted_out(error)
-        kind = type(error).__name__ if isinstance(error, ExitbenchError) else "ExitbenchError"
-        answers.send((kind if kind in failures.KINDS else "ExitbenchError", failures.said(error)))
-
-
-def _restore(hydra: Any) -> None:
-    """What Hydra knows of the running job, which an attack's source is composed by."""
-    from hydra.core.hydra_config import HydraConfig
-
-    HydraConfig.instance().cfg = hydra
+        sender.send(failures.as_strings(error))
 
 
 def _end_with_parent() -> None:
-    """A sweep that is killed takes its child along, which would else go on unseen."""
+    """End this process with the sweep that started it; a killed sweep would otherwise leave it running."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

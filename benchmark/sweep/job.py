@@ -1,4 +1,4 @@
-"""One point of a sweep: skipped where its record exists, left to whoever is at it, else measured and written."""
+"""One combination of a sweep: skipped where its record exists, left to a process that measures it, or measured."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmark.sweep import claims, core_slots, failures, isolation, record_identity
-from benchmark.sweep.measure import measured
-from benchmark.sweep.outcome import Outcome, summary
+from benchmark.sweep.hydra_job import HydraJob, running_job
+from benchmark.sweep.measure import measure
+from benchmark.sweep.outcome import Outcome, record_summary
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
 from benchmark.utils.cache_usage import Piece, line
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from benchmark.records.record import Record
+    from benchmark.run.settings import Identity
+
 ISOLATE = ("auto", True, False)
-stopped: list[Unwritable] = []  # why no further combination is begun in this process
+stopped: list[Unwritable] = []  # why this process begins no further combination
 
 
-def combination(cfg: Any) -> Outcome:
-    """What Hydra calls for each combination, in whichever process its launcher chose.
+def run_combination(cfg: DictConfig) -> Outcome:
+    """The task that Hydra calls for each combination, in whichever process its launcher chose.
 
     Raises:
         Unwritable: nothing can be written, so nothing more is measured; every further call raises the same.
-        ExitbenchError: where one combination was asked for, its own error. In a sweep that is a failed record.
+        ExitbenchError: the error of a single combination. In a sweep it becomes a failed record instead.
     """
     if stopped:
         raise stopped[0]
@@ -33,21 +40,25 @@ def combination(cfg: Any) -> Outcome:
     if cfg.cache:
         os.environ["EXITBENCH_CACHE"] = str(Path(cfg.cache).expanduser().resolve())
     try:
-        with core_slots.seated():
-            return _Point(cfg).settled()
+        with core_slots.reserved_cores():
+            return _Job(cfg).outcome()
     except Exception as error:
-        if isinstance(error := failures.sorted_out(error), Unwritable):
+        if isinstance(error := failures.classified(error), Unwritable):
             stopped.append(error)
         raise error from error.__cause__
 
 
 @dataclass(frozen=True)
-class _Point:
-    cfg: Any
+class _Job:
+    cfg: DictConfig
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
-        return record_identity.identity(self.cfg)
+    def hydra(self) -> HydraJob:
+        return running_job()
+
+    @cached_property
+    def identity(self) -> Identity:
+        return record_identity.identity(self.cfg, self.hydra)
 
     @cached_property
     def label(self) -> str:
@@ -57,26 +68,22 @@ class _Point:
     def path(self) -> Path:
         return Path(self.cfg.records) / f"{self.identity['record_id']}.json"
 
-    @cached_property
-    def in_sweep(self) -> bool:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        return HydraConfig.get().mode == RunMode.MULTIRUN
-
-    def settled(self) -> Outcome:
-        _writable(self.path.parent)
-        if known := self._known():
-            return known
-        if (held := claims.claim(self.path)) is None:
-            print(f"busy {self.label}: another process is at it", flush=True)
+    def outcome(self) -> Outcome:
+        _check_writable(self.path.parent)
+        if existing := self._existing():
+            return existing
+        if (lock := claims.claim(self.path)) is None:
+            print(f"busy {self.label}: another process measures it", flush=True)
             return Outcome("busy", self.label, claim=str(self.path.resolve()))
-        with held:
-            # Now that nobody else is at it, look again: it may have been finished meanwhile.
-            return self._known(say=True) or self._run()
+        with lock:
+            # Look again under the lock: another process may have finished it in the meantime.
+            return self._existing(report=True) or self._run()
 
-    def _known(self, say: bool = False) -> Outcome | None:
-        """The outcome of an earlier run, unless it is to be repeated; say: of an unsound file what is done with it."""
+    def _existing(self, report: bool = False) -> Outcome | None:
+        """The outcome of an earlier run; None where there is none or it is to be repeated.
+
+        report: print a line about a damaged file, which is set aside when its combination is measured again.
+        """
         from benchmark.records import record
 
         if not self.path.exists():
@@ -84,58 +91,59 @@ class _Point:
         try:
             known = record.read(self.path, raw=False)
         except ExitbenchError as error:
-            if say:
+            if report:
                 print(f"mend {self.label}: {error}; kept as {self.path.name}.unsound and measured again", flush=True)
             return None
         failed = known.status == "failed"
         if self.cfg.force or (failed and self.cfg.retry == "failed"):
             return None
         hint = f" (it failed: {'; '.join(known.reasons)}; retry=failed runs it again)" if failed else ""
-        said = f"skip {self.label}: record {known.record_id} exists{hint}"
-        print(said, flush=True)
-        return Outcome("known", self.label, said, failed)
+        message = f"skip {self.label}: record {known.record_id} exists{hint}"
+        print(message, flush=True)
+        return Outcome("known", self.label, message, failed)
 
     def _run(self) -> Outcome:
         from benchmark.records import record
 
         print(f"run  {self.label}", flush=True)
         try:
-            made, pieces = self._measured()
+            measured, pieces = self._measure()
         except NotApplicable as error:
-            if not self.in_sweep:
+            if not self.hydra.in_sweep:
                 raise
             print(f"pass {self.label}: {error}", flush=True)
             return Outcome("passed", self.label, str(error))
-        if made.status == "failed":
-            print(f"exitbench: {self.label}: {'; '.join(made.reasons)}", file=sys.stderr, flush=True)
-        path = record.write(made, self.path.parent, force=True)
-        said = f"{summary(made)} -> {path}"
-        print(f"     {said}" + (f"\n     {line(pieces)}" if pieces else ""), flush=True)
-        return Outcome(made.status, self.label, said, made.status == "failed", pieces=pieces)
+        if measured.status == "failed":
+            print(f"exitbench: {self.label}: {'; '.join(measured.reasons)}", file=sys.stderr, flush=True)
+        path = record.write(measured, self.path.parent, force=True)
+        message = f"{record_summary(measured)} -> {path}"
+        print(f"     {message}" + (f"\n     {line(pieces)}" if pieces else ""), flush=True)
+        return Outcome(measured.status, self.label, message, measured.status == "failed", pieces=pieces)
 
-    def _measured(self) -> tuple[Any, tuple[Piece, ...]]:
-        """The record, a failed one where a combination of a sweep raised."""
-        alone = self.in_sweep if self.cfg.isolate == "auto" else self.cfg.isolate
+    def _measure(self) -> tuple[Record, tuple[Piece, ...]]:
+        """The record; a failed one where a combination of a sweep raised."""
+        isolate = self.hydra.in_sweep if self.cfg.isolate == "auto" else self.cfg.isolate
+        call = isolation.measure_in_subprocess if isolate else measure
         try:
-            return (isolation.measured_alone if alone else measured)(self.cfg, self.identity)
+            return call(self.cfg, self.identity, self.hydra.config_dir)
         except Exception as error:
-            error = failures.sorted_out(error)
-            if not self.in_sweep or isinstance(error, NotApplicable | Unwritable):
+            error = failures.classified(error)
+            if not self.hydra.in_sweep or isinstance(error, NotApplicable | Unwritable):
                 raise error from error.__cause__
-            return _failed(self.identity, error), ()
+            return _failed_record(self.identity, error), ()
 
 
-def _failed(identity: dict[str, Any], error: Exception) -> Any:
-    """A record of what went wrong, so that a sweep goes on and the leaderboard shows the gap."""
+def _failed_record(identity: Identity, error: Exception) -> Record:
+    """A record of the error, so that the sweep continues and the leaderboard shows the gap."""
     from benchmark.hardware.machine import fingerprint
     from benchmark.records.record import Record, utc_now
 
-    said = failures.said(error)
-    return Record(status="failed", reasons=[said], created=utc_now(), machine=fingerprint(), **identity)
+    reasons = [failures.message(error)]
+    return Record(status="failed", reasons=reasons, created=utc_now(), machine=fingerprint(), **identity)
 
 
-def _writable(folder: Path) -> None:
-    """Makes the folder if need be: a result that could not be written is refused before it is measured."""
+def _check_writable(folder: Path) -> None:
+    """Create the folder if need be; refuse before the measurement what could not be written after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

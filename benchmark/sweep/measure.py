@@ -1,23 +1,30 @@
-"""A combination's configuration carried through the corridor, in whichever process this is called."""
+"""Measure one combination from its configuration, in whichever process calls this."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmark.utils import cache_usage
 from benchmark.utils.cache_usage import Piece
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-def measured(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece, ...]]:
-    """The record of `run.run`, and what it took from caches and made; all of it on the profile's threads.
+    from benchmark.records.record import Record
+    from benchmark.run.settings import Identity
 
-    Threads that a profile does not want would spin beside the work, weights loaded included, and cost as much CPU time.
+
+def measure(cfg: DictConfig, identity: Identity, config_dir: str) -> tuple[Record, tuple[Piece, ...]]:
+    """The record of `run.pipeline.run`, and what it took from caches or computed.
+
+    config_dir: the folder of the user's own choices, for an attack's source. The profile's thread count holds from the
+    loading of weights on: threads beyond it would spin and cost as much CPU time as the work.
     """
     from benchmark.hardware.profiles import applied
     from benchmark.run.combination import Combination
 
-    chosen = Combination(cfg)
-    hardware = chosen.hardware  # refuses what is not there before anything is loaded
+    parts = Combination(cfg, config_dir)
+    hardware = parts.hardware  # first of all: refuses a device that is not there before torch is imported
     import torch
 
     from benchmark.run.pipeline import run
@@ -25,8 +32,8 @@ def measured(cfg: Any, identity: dict[str, Any]) -> tuple[Any, tuple[Piece, ...]
     cache_usage.told()
     with applied(hardware):
         torch.manual_seed(cfg.seed)
-        rule, settings, limits = chosen.rule, chosen.settings, chosen.limits
-        dataset, model, workload = chosen.dataset, chosen.model, chosen.workload
-        alone = chosen.model_config if cfg.timing.worker else None
-        made = run(model, dataset, workload, rule, hardware, settings, limits, model_config=alone, **identity)
-    return made, tuple(cache_usage.told())
+        rule, settings, limits = parts.rule, parts.settings, parts.limits
+        dataset, model, workload = parts.dataset, parts.model, parts.workload
+        model_config = parts.model_config if cfg.timing.worker else None
+        record = run(model, dataset, workload, rule, hardware, settings, limits, model_config=model_config, **identity)
+    return record, tuple(cache_usage.told())

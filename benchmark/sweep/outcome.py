@@ -1,24 +1,28 @@
-"""What became of one combination, small enough to travel from any process to the one that adds them up."""
+"""What became of one combination, small enough to travel between processes, and a sweep's outcomes in one line."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.utils import cache_usage
 from benchmark.utils.cache_usage import Piece
 
-# known: a record was there; passed: its choices do not go together; busy: another process is at it; lost: no answer.
+if TYPE_CHECKING:
+    from benchmark.records.record import Record
+
+# known: its record existed; passed: its choices do not go together; busy: another process measures it; lost: its job
+# gave no answer.
 STATUSES = ("ok", "unreliable", "failed", "known", "passed", "busy", "lost")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """status: one of STATUSES. failed: whether it counts as a failure; a known record may be one of an earlier run.
+    """status: one of STATUSES. failed: whether it counts as a failure; so does a failed record of an earlier run.
 
-    line: what was said of it. claim: the lock that another process holds, where it is busy.
+    line: what is printed about it. claim: the file that another process has locked, where it is busy.
     """
 
     status: str
@@ -29,9 +33,9 @@ class Outcome:
     pieces: tuple[Piece, ...] = ()
 
 
-def told(outcomes: Sequence[Outcome]) -> str:
+def sweep_summary(outcomes: Sequence[Outcome]) -> str:
     """A sweep in one line: `8 combinations: 6 measured, 2 there before; reused: 14 traces of 2,800 samples`."""
-    count = Counter(one.status for one in outcomes)
+    count = Counter(outcome.status for outcome in outcomes)
     count["measured"] = count["ok"] + count["unreliable"]
     words = {
         "measured": "measured",
@@ -40,24 +44,24 @@ def told(outcomes: Sequence[Outcome]) -> str:
         "passed": "passed over",
         "lost": "lost",
     }
-    said = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])
-    work = cache_usage.totals(piece for one in outcomes for piece in one.pieces)
-    return "; ".join(filter(None, [f"{len(outcomes)} combinations: {said}", work]))
+    counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])
+    work = cache_usage.totals(piece for outcome in outcomes for piece in outcome.pieces)
+    return "; ".join(filter(None, [f"{len(outcomes)} combinations: {counts}", work]))
 
 
-def summary(made: Any) -> str:
+def record_summary(record: Record) -> str:
     """One line about a record."""
-    if not made.results:
-        return made.status
-    results = made.results
+    if not record.results:
+        return record.status
+    results = record.results
     return (
-        f"{made.status}: accuracy {results['accuracy']['value']:.3f} of {results['accuracy_full']['value']:.3f}, "
-        f"mean exit {results['mean_exit_depth']:.2f} of {len(made.exits)}, MAC speed-up {results['mac_speedup']:.2f}, "
-        + _clocked(made.latency)
+        f"{record.status}: accuracy {results['accuracy']['value']:.3f} of {results['accuracy_full']['value']:.3f}, "
+        f"mean exit {results['mean_exit_depth']:.2f} of {len(record.exits)}, "
+        f"MAC speed-up {results['mac_speedup']:.2f}, {_timing(record.latency)}"
     )
 
 
-def _clocked(latency: dict[str, Any]) -> str:
+def _timing(latency: dict[str, Any]) -> str:
     if not latency:
         return "not timed"
     return f"measured {latency['speedup']:.2f} [{latency['speedup_lo']:.2f}, {latency['speedup_hi']:.2f}]"

@@ -1,76 +1,79 @@
-"""What a combination is called: its choices, its configuration, and the id hashed from all that decides its outcome."""
+"""The identity of a record: its choices, its configuration, and an id hashed over all that decides the figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmark.config.compose import plain
+from benchmark.sweep.hydra_job import HydraJob
 from benchmark.types import ExitbenchError
 
-# What changes where or how fast a run goes, but no figure of it.
-NOT_IDENTITY = ("records", "force", "retry", "batch_size", "isolate", "cache")
-# Of these, what says how and where one machine was asked: no part of a record, which others read.
-ASKED = ("records", "force", "retry", "isolate", "cache")
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from benchmark.run.settings import Identity
+
+# Settings that change where or how fast a run goes, but no figure: not hashed.
+NOT_HASHED = ("records", "force", "retry", "batch_size", "isolate", "cache")
+# Of these, the settings of one machine and one command: not recorded either.
+NOT_RECORDED = ("records", "force", "retry", "isolate", "cache")
 GROUPS = ("model", "dataset", "workload", "policy", "hardware")
 
 
-def identity(cfg: Any) -> dict[str, Any]:
-    """record_id, choices and config: what a record carries of what was asked."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
+def identity(cfg: DictConfig, job: HydraJob) -> Identity:
+    """record_id, choices and config: what a record carries of the command."""
     from benchmark import __version__
     from benchmark.hardware.machine import fingerprint
     from benchmark.records.record import record_id
     from benchmark.utils.user_code import code_in
 
-    picked = HydraConfig.get().runtime.choices
-    choices = {**{group: str(picked[group]) for group in GROUPS}, "scenario": str(cfg.scenario)}
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
-    decides = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    choices = {**{group: job.choices[group] for group in GROUPS}, "scenario": str(cfg.scenario)}
+    config = plain(cfg)
+    hashed = {key: value for key, value in config.items() if key not in NOT_HASHED}
     if cfg.scenario != "offline":
-        del decides["offline"]
-    parts = {"config": decides, "choices": choices, "version": __version__, **_weights(config)}
-    if local := local_folders(config):
-        parts["folders"] = local
+        del hashed["offline"]
+    parts = {"config": hashed, "choices": choices, "version": __version__, **_weights(config, job.config_dir)}
+    if folders := local_folders(config):
+        parts["folders"] = folders
     if code := code_in(config):
         parts["code"] = code
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
         "choices": choices,
-        "config": published(config),
+        "config": recorded(config),
     }
 
 
-def published(config: dict[str, Any]) -> dict[str, Any]:
-    """A plain configuration without the folders a run wrote to and how it was asked."""
-    kept = {key: value for key, value in config.items() if key not in ASKED}
-    return kept | {"workload": {key: value for key, value in config["workload"].items() if key != "cache"}}
+def recorded(config: dict[str, Any]) -> dict[str, Any]:
+    """A plain configuration without the folders that a run wrote to and the settings of one command."""
+    shared = {key: value for key, value in config.items() if key not in NOT_RECORDED}
+    return shared | {"workload": {key: value for key, value in config["workload"].items() if key != "cache"}}
 
 
 def label(choices: dict[str, str]) -> str:
-    """What is printed of a combination."""
+    """What is printed for a combination."""
     return " ".join(f"{group}={choice}" for group, choice in choices.items() if group != "scenario")
 
 
-def _weights(config: dict[str, Any]) -> dict[str, Any]:
-    """Hashes of the checkpoints; of one that is not there that it is not, so that its failure has a record."""
+def _weights(config: dict[str, Any], config_dir: str) -> dict[str, Any]:
+    """Hashes of the checkpoints. A missing checkpoint is hashed as absent, so that its failure has a record too."""
     from benchmark.models.pretrained.checkpoints import checkpoint_file
     from benchmark.run import transfer
     from benchmark.utils.files import sha256_file
 
     checkpoint = config["model"].get("checkpoint")
     try:
-        found: dict[str, Any] = {"weights": sha256_file(checkpoint_file(checkpoint)) if checkpoint else None}
-        if source := transfer.weights(config):
-            found["source_weights"] = source
+        hashes: dict[str, Any] = {"weights": sha256_file(checkpoint_file(checkpoint)) if checkpoint else None}
+        if source := transfer.source_weights_hash(config, config_dir):
+            hashes["source_weights"] = source
     except ExitbenchError:
         return {"weights": None, "absent": True}
-    return found
+    return hashes
 
 
 def local_folders(config: dict[str, Any]) -> dict[str, str]:
-    """The state of the user's own folders that a run reads: a name alone does not say what is in them."""
+    """The state of the user's own folders that a run reads: a name alone does not say what they contain."""
     from benchmark.utils.files import folder_state
 
     named = {"dataset.path": config["dataset"].get("path"), "model.backbone": config["model"].get("backbone")}

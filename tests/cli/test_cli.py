@@ -49,7 +49,7 @@ def test_ls_describes_every_choice():
 
 # What is refused before torch is loaded.
 COLD = ("model=dvt_fashoin", "limitt=5", "model.nam=5", "hardware.threads=4096", "records=/dev/null/there",
-        "modle", "--records", "recipe=none_such")  # fmt: skip
+        "records=a b=c/r", "modle", "--records", "recipe=none_such")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,8 @@ COLD = ("model=dvt_fashoin", "limitt=5", "model.nam=5", "hardware.threads=4096",
         (["run", "policy.max_drop=2"], "max_drop"),
         (["run", "model.checkpoint=nowhere.safetensors"], "model.checkpoint: expected a file"),
         (["run", "model.nam=5"], "nam"),
+        (["run", "records=a b=c/r"], """put the value in quotes: 'records="a b=c/r"'"""),
+        (["run", "-m", "records=a b=c/r"], """put the value in quotes: 'records="a b=c/r"'"""),
         (["run", "dataset=sentences"], "expected image samples"),
         (["run", "+model.num_classes=7"], "7 classes"),
         (["run", "hardware.threads=4096"], "4096 threads"),

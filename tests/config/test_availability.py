@@ -9,7 +9,7 @@ import pytest
 from benchmark.cli.main import main
 from benchmark.config import availability
 from benchmark.config import choices as folders
-from benchmark.config.requirements import needs
+from benchmark.config.requirements import requirements
 from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_entry
 from benchmark.data.sources.hub import table_entry
 
@@ -17,7 +17,7 @@ FILES = {group: folders.files(group, folders.roots("")) for group in folders.GRO
 
 
 def status(group, name, files=None):
-    return availability.spelled(availability.where(need) for need in needs(group, name, files or FILES[group]))
+    return availability.status(availability.locate(need) for need in requirements(group, name, files or FILES[group]))
 
 
 @pytest.fixture

@@ -30,12 +30,12 @@ def own(tmp_path) -> Path:
 
 
 def test_each_part_takes_the_other_overrides(own):
-    assert experiments.expanded(["limit=3", "+experiment=both"], [own]) == [
+    assert experiments.expand_parts(["limit=3", "+experiment=both"], [own]) == [
         ("rules", ["limit=3", "+experiment=rules"]),
         ("broken", ["limit=3", "+experiment=broken"]),
     ]
     for words in (["+experiment=rules"], ["model=small_dvt"], ["+experiment=nowhere"]):
-        assert experiments.expanded(words, [own]) == [("", words)]
+        assert experiments.expand_parts(words, [own]) == [("", words)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_each_part_takes_the_other_overrides(own):
 def test_mistakes_are_one_line_and_seen_by_validate(own, text, says):
     (own / "experiment" / "mine.yaml").write_text(f"# @package _global_\n# One that is wrong.\n{text}\n")
     with pytest.raises(ExitbenchError, match=says) as caught:
-        experiments.expanded(["+experiment=mine"], [own])
+        experiments.expand_parts(["+experiment=mine"], [own])
     assert "\n" not in str(caught.value)
     for folder in own.iterdir():  # the rest is looked at elsewhere
         if folder.name not in ("experiment", "model"):
@@ -60,7 +60,7 @@ def test_mistakes_are_one_line_and_seen_by_validate(own, text, says):
 
 
 def test_the_reference_sweep_is_one_command():
-    assert len(experiments.named("reference", [project_root() / "conf"])) == 4
+    assert len(experiments.parts_of("reference", [project_root() / "conf"])) == 4
 
 
 def test_all_parts_run_and_are_counted_together(warm, own):

@@ -21,18 +21,17 @@ CPU = Hardware("cpu", "cpu", "float32", 1)
 
 @pytest.fixture(autouse=True)
 def own_choices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(transfer, "_own_choices", lambda: CONF)
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path))
 
 
 def brought(**source: object) -> Adversarial:
     attack = Adversarial("same", objectives.same, {"image": PixelSearch()}, **source)  # type: ignore[arg-type]
-    return transfer.bring(attack, compose("config", ["model=small_dvt"], CONF), small_data.images(), CPU)
+    return transfer.with_source(attack, compose("config", ["model=small_dvt"], CONF), small_data.images(), CPU, CONF)
 
 
 def test_nothing_named_nothing_brought():
     clean, cfg = Clean(), compose("config", ["model=small_dvt"], CONF)
-    assert transfer.bring(clean, cfg, small_data.images(), CPU) is clean
+    assert transfer.with_source(clean, cfg, small_data.images(), CPU) is clean
     assert brought().source is None
 
 
@@ -47,7 +46,7 @@ def test_auto_is_the_threshold_a_run_would_choose():
     made = brought(source_model="small_dvt")
     cfg = compose("config", ["model=small_dvt"], CONF)
     assert made.source
-    wanted = transfer.settled(cfg.policy, made.source.model, small_data.images(), CPU)
+    wanted = transfer.policy_at_operating_point(cfg.policy, made.source.model, small_data.images(), CPU)
     assert made.source.policy == wanted
 
 
@@ -60,5 +59,5 @@ def test_a_choice_that_is_not_there_is_named():
 
 def test_the_source_s_weights_are_part_of_what_a_record_is_known_by():
     plain = {"workload": {"name": "clean"}, "model": {}}
-    assert transfer.weights(plain) is None
-    assert transfer.weights({"workload": {"source_model": "dvt_fashion"}, "model": {}})
+    assert transfer.source_weights_hash(plain) is None
+    assert transfer.source_weights_hash({"workload": {"source_model": "dvt_fashion"}, "model": {}})

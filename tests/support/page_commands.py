@@ -15,7 +15,7 @@ from benchmark.cli import bench
 from benchmark.cli.main import _parse
 from benchmark.config import choices as folders
 from benchmark.config import sweep_points
-from benchmark.config.validation import wrong_with
+from benchmark.config.validation import check_nodes
 from benchmark.records import derived_tables, leaderboard
 from benchmark.types import ExitbenchError
 
@@ -63,11 +63,11 @@ def _run(arguments) -> list[str]:
         return [f"{swept[0]} has several values, and there is no -m"]
     points = sweep_points.points(axes)
     composed = points if len(points) <= 8 else sweep_points.cover(axes)
-    return [fault for point in composed for fault in wrong_with("config", point, arguments.config_dir, CHOICES)]
+    return [fault for point in composed for fault in check_nodes("config", point, arguments.config_dir, CHOICES)]
 
 
 def _train(arguments) -> list[str]:
-    return wrong_with("train", arguments.overrides, arguments.config_dir, ("model", "dataset", "recipe"))
+    return check_nodes("train", arguments.overrides, arguments.config_dir, ("model", "dataset", "recipe"))
 
 
 def _leaderboard(arguments) -> list[str]:

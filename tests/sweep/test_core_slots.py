@@ -24,27 +24,27 @@ def host(monkeypatch):
 
 
 def test_without_a_wish_nothing_is_bound(host, tmp_path, monkeypatch):
-    monkeypatch.delenv(core_slots.ASKED, raising=False)
-    with core_slots.seated(tmp_path) as cores:
+    monkeypatch.delenv(core_slots.VARIABLE, raising=False)
+    with core_slots.reserved_cores(tmp_path) as cores:
         assert cores == []
     assert len(host) == 1
 
 
 def test_seats_do_not_meet_and_are_given_back(host, tmp_path, monkeypatch):
-    monkeypatch.setenv(core_slots.ASKED, "2")
+    monkeypatch.setenv(core_slots.VARIABLE, "2")
     nowhere = tmp_path / "nowhere"  # no topology: every core is a unit
-    with core_slots.seated(tmp_path, nowhere) as first:
+    with core_slots.reserved_cores(tmp_path, nowhere) as first:
         host.append({0, 1, 2, 3})  # another process, which may use all
-        with core_slots.seated(tmp_path, nowhere) as second:
+        with core_slots.reserved_cores(tmp_path, nowhere) as second:
             assert (first, second) == ([0, 1], [2, 3])
             assert host[-1] == {2, 3}
     assert host[-1] == {0, 1, 2, 3}
-    with core_slots.seated(tmp_path, nowhere) as again:
+    with core_slots.reserved_cores(tmp_path, nowhere) as again:
         assert again == [0, 1]
 
 
 def test_a_job_waits_until_a_seat_is_free(host, tmp_path, monkeypatch):
-    monkeypatch.setenv(core_slots.ASKED, "3")
+    monkeypatch.setenv(core_slots.VARIABLE, "3")
     left, order = threading.Event(), []
 
     def rest(seconds: float) -> None:
@@ -55,10 +55,10 @@ def test_a_job_waits_until_a_seat_is_free(host, tmp_path, monkeypatch):
     monkeypatch.setattr(core_slots.time, "sleep", rest)
 
     def second() -> None:
-        with core_slots.seated(tmp_path, tmp_path / "nowhere"):
+        with core_slots.reserved_cores(tmp_path, tmp_path / "nowhere"):
             order.append("sits")
 
-    with core_slots.seated(tmp_path, tmp_path / "nowhere"):
+    with core_slots.reserved_cores(tmp_path, tmp_path / "nowhere"):
         host.append({0, 1, 2, 3})
         thread = threading.Thread(target=second)
         thread.start()
@@ -71,24 +71,27 @@ def test_a_job_waits_until_a_seat_is_free(host, tmp_path, monkeypatch):
 
 
 def test_two_threads_of_a_core_are_one_unit(host, tmp_path, monkeypatch):
-    monkeypatch.setenv(core_slots.ASKED, "1")
+    monkeypatch.setenv(core_slots.VARIABLE, "1")
     for core, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
         (tmp_path / f"cpu{core}" / "topology").mkdir(parents=True)
         (tmp_path / f"cpu{core}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
-    with core_slots.seated(tmp_path, tmp_path) as first:
+    with core_slots.reserved_cores(tmp_path, tmp_path) as first:
         host.append({0, 1, 2, 3})
-        with core_slots.seated(tmp_path, tmp_path) as second:
+        with core_slots.reserved_cores(tmp_path, tmp_path) as second:
             assert (first, second) == ([0], [1])
-    monkeypatch.setenv(core_slots.ASKED, "3")
-    with pytest.raises(ExitbenchError, match="from 1 to the 2 usable, got '3'"), core_slots.seated(tmp_path, tmp_path):
+    monkeypatch.setenv(core_slots.VARIABLE, "3")
+    with (
+        pytest.raises(ExitbenchError, match="from 1 to the 2 usable, got '3'"),
+        core_slots.reserved_cores(tmp_path, tmp_path),
+    ):
         pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="real affinities")
 def test_a_real_process_is_bound_and_unbound(tmp_path, monkeypatch):
     before = os.sched_getaffinity(0)
-    monkeypatch.setenv(core_slots.ASKED, "1")
-    with core_slots.seated(tmp_path) as cores:
+    monkeypatch.setenv(core_slots.VARIABLE, "1")
+    with core_slots.reserved_cores(tmp_path) as cores:
         assert os.sched_getaffinity(0) == set(cores)
         assert len(cores) == 1
     assert os.sched_getaffinity(0) == before

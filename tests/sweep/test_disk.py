@@ -71,12 +71,12 @@ def test_a_sweep_stops_at_a_full_disk(monkeypatch):
         begun.append(self)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(point._Point, "settled", full)
+    monkeypatch.setattr(point._Job, "outcome", full)
     monkeypatch.setattr(point, "stopped", [])
     cfg = SimpleNamespace(isolate=False, cache=None)
     for _ in range(3):
         with pytest.raises(Unwritable, match="No space left on device; is a disk full"):
-            point.combination(cfg)
+            point.run_combination(cfg)
     assert len(begun) == 1
 
 

@@ -43,13 +43,14 @@ def fail(error: Exception) -> None:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Plain forks, and fates in place of measuring: what is tested is the way there and back."""
-    monkeypatch.setattr(isolation, "_method", lambda device: "fork")
-    monkeypatch.setattr(isolation, "measure", SimpleNamespace(measured=lambda cfg, identity: FATES[cfg.fate]()))
-    monkeypatch.setattr(isolation, "_restore", lambda hydra: None)
+    monkeypatch.setattr(isolation, "_start_method", lambda device: "fork")
+    monkeypatch.setattr(
+        isolation, "measure", SimpleNamespace(measure=lambda cfg, identity, config_dir: FATES[cfg.fate]())
+    )
 
 
 def meet(fate: str):
-    return isolation.measured_alone(OmegaConf.merge(CFG, {"fate": fate}), {})
+    return isolation.measure_in_subprocess(OmegaConf.merge(CFG, {"fate": fate}), {}, "")
 
 
 def test_the_answer_comes_back_from_another_process_with_our_environment(monkeypatch):
@@ -83,7 +84,7 @@ def test_every_end_is_an_error_of_one_line_and_of_its_own_kind(fate, kind, says,
 def test_forking_is_for_processors_only(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(isolation.sys, "platform", "linux")
-    assert isolation._method("cpu") == "forkserver"
-    assert isolation._method("cuda:0") == "spawn"
+    assert isolation._start_method("cpu") == "forkserver"
+    assert isolation._start_method("cuda:0") == "spawn"
     monkeypatch.setattr(isolation.sys, "platform", "darwin")
-    assert isolation._method("cpu") == "spawn"
+    assert isolation._start_method("cpu") == "spawn"

@@ -3,7 +3,7 @@
 import pytest
 from hydra.errors import HydraException
 
-from benchmark.sweep.launch import Launch, _late
+from benchmark.sweep.launch import Launch, _as_sweep_values
 from benchmark.utils.project_root import project_root
 
 TWO = ["model=minilm_exits", "workload=same,random"]
@@ -37,7 +37,7 @@ KEPT = ["records=here", "~workload.seed", "timing.samples=0,4", "hydra.sweep.dir
 
 @pytest.mark.parametrize("kept", [*KEPT, "workload.source_model=", "workload.x=null"])
 def test_what_is_no_plain_value_of_a_group_stays_as_it_is(kept):
-    assert _late([kept]) == [kept]
+    assert _as_sweep_values([kept]) == [kept]
 
 
 @pytest.mark.parametrize("value", ["7", "'a b'", "[1,2]", "{a: 1}", "${limit}", "a/b.txt"])
@@ -45,7 +45,7 @@ def test_any_value_is_handed_over_whole(value):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     read = OverridesParser.create().parse_overrides
-    (late,) = read(_late([f"workload.x={value}"]))
+    (late,) = read(_as_sweep_values([f"workload.x={value}"]))
     (plain,) = read([f"workload.x={value}"])
     assert late.is_sweep_override()
     (said,) = late.sweep_string_iterator()

@@ -1,4 +1,4 @@
-"""Sweeps carried elsewhere, for real: submitit on this machine, Slurm as far as its commands go, a local Ray."""
+"""Parallel launchers run what docs/cluster.md says, with the defaults: submitit, Slurm by a stand-in, a local Ray."""
 
 from __future__ import annotations
 
@@ -24,62 +24,95 @@ from benchmark.types import ExitbenchError
 
 SUBMITIT = pytest.mark.skipif(not importlib.util.find_spec("submitit"), reason="needs exitbench[slurm]")
 RAY = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs exitbench[ray]")
-# One that is measured, one that no machine can: it fails before torch is loaded.
-SWEEP = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "hardware.threads=1,4096", "limit=8",
-         "timing.samples=0", "isolate=false"]  # fmt: skip
+PAGE = [shlex.split(words) for words in re.findall(r"^ {4}exitbench (.+?)(?: +#.*)?$",
+        (ROOT / "docs" / "cluster.md").read_text(), re.M)]  # fmt: skip
+# Appended to a page's words, all of which stay, defaults too: small models and few samples. Of each two combinations
+# one has a number of threads that no machine has.
+SMALL = ["--config-dir", CONF, "model=small_dvt", "hardware.threads=1,4096", "limit=8"]
 
 
-def swept(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def on_page(launcher: str) -> list[str]:
+    """The words of the command that docs/cluster.md shows for a launcher."""
+    (words,) = [words for words in PAGE if f"hydra/launcher={launcher}" in words]
+    return words
+
+
+def started(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     surroundings = {**os.environ, "PYTHONPATH": path, "EXITBENCH_CACHE": str(folder / "cache"), **environment}
-    surroundings.pop("EXITBENCH_SEAT", None)
+    for variable in ("EXITBENCH_CORES", "EXITBENCH_SEAT", "OMP_NUM_THREADS"):
+        surroundings.pop(variable, None)
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmark.cli", *SWEEP, *words],
+        [sys.executable, "-W", "ignore", "-m", "benchmark.cli", *words],
         cwd=folder, env=surroundings, text=True, capture_output=True, timeout=900,
     )  # fmt: skip
 
 
-def told(answer: subprocess.CompletedProcess[str], folder: Path) -> None:
-    """One measured, one failed: in the records, in what the parent says, and in its exit code."""
+def check(answer: subprocess.CompletedProcess[str], records: Path, *workloads: str) -> None:
+    """Each workload measured, and refused with 4,096 threads: in records, in the output, in the exit code."""
     assert answer.returncode == 1, answer.stdout + answer.stderr
-    records = [json.loads(file.read_text()) for file in (folder / "results" / "records").glob("*.json")]
-    by_threads = {one["config"]["hardware"]["threads"]: one for one in records}
-    assert set(by_threads) == {1, 4096}
-    assert by_threads[1]["status"] == "ok", by_threads[1]["reasons"]
-    assert by_threads[1]["machine"]["cores_usable"] == 1  # the seat it was promised
-    assert "4096 threads" in by_threads[4096]["reasons"][0]
-    assert "exitbench: 2 combinations: 1 measured, 1 failed; made: 2 traces of 38 samples" in answer.stdout
-    assert "ok: accuracy" in answer.stdout  # of another process, said here
-    assert "exitbench: 1 combination(s) failed: " in answer.stderr
+    found = [json.loads(file.read_text()) for file in records.glob("*.json")]
+    by_choice = {(one["choices"]["workload"], one["config"]["hardware"]["threads"]): one for one in found}
+    assert set(by_choice) == {(workload, threads) for workload in workloads for threads in (1, 4096)}
+    for workload in workloads:
+        measured, refused = by_choice[workload, 1], by_choice[workload, 4096]
+        assert measured["status"] == "ok", measured["reasons"]
+        assert measured["machine"]["cores_usable"] == 1  # the core that was reserved for the job
+        assert bool(measured["attack"]) == (workload != "clean")
+        assert "4096 threads" in refused["reasons"][0]
+    half = len(workloads)
+    assert f"exitbench: {2 * half} combinations: {half} measured, {half} failed; " in answer.stdout
+    assert "ok: accuracy" in answer.stdout  # printed by the process that waits, for those that measure
+    assert f"exitbench: {half} combination(s) failed: " in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
 @SUBMITIT
 def test_submitit_on_this_machine(tmp_path):
-    told(swept(tmp_path, "hydra/launcher=submitit_local"), tmp_path)
+    answer = started(tmp_path, *on_page("submitit_local"), *SMALL)
+    check(answer, tmp_path / "results" / "records", "clean", "random")
 
 
 @SUBMITIT
 def test_slurm(tmp_path):
+    """The page's command for a cluster, with one seed and drop; its absolute folders are elsewhere."""
     (tmp_path / "state").mkdir()
     path = f"{slurm_standin.install(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
-    told(swept(tmp_path, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=fast", "hydra.launcher.qos=low",
-               PATH=path, SLURM_STANDIN=str(tmp_path / "state")), tmp_path)  # fmt: skip
+    folders = [f"records={tmp_path / 'records'}", f"cache={tmp_path / 'cache'}", f"hydra.sweep.dir={tmp_path / 'logs'}"]
+    fewer = ["policy.max_drop=0.01", "seed=0", "workload=same_chunked", "timing.samples=0", *folders]
+    answer = started(tmp_path, *on_page("submitit_slurm"), *SMALL, *fewer, "hydra.launcher.qos=low",
+                     PATH=path, SLURM_STANDIN=str(tmp_path / "state"))  # fmt: skip
+    check(answer, tmp_path / "records", "same_chunked")
     (script,) = (tmp_path / "state").glob("*.sh")
-    for line in ("--array=0-1%2", "--partition=fast", "--qos=low", "--cpus-per-task=1", "--mem=8GB", "--time=240"):
+    for line in ("--array=0-1%2", "--partition=cpu", "--constraint=icelake", "--qos=low", "--cpus-per-task=1",
+                 "--mem=8GB", "--time=240"):  # fmt: skip
         assert f"#SBATCH {line}\n" in script.read_text()
 
 
 @SUBMITIT
 def test_without_slurm_it_is_one_line(tmp_path):
-    answer = swept(tmp_path, "hydra/launcher=submitit_slurm", PATH=str(tmp_path))
+    folders = [f"records={tmp_path}", f"cache={tmp_path}", f"hydra.sweep.dir={tmp_path}"]
+    answer = started(tmp_path, *on_page("submitit_slurm"), *SMALL, *folders, PATH=str(tmp_path))
     assert answer.returncode == 2
     assert "exitbench: hydra/launcher: Could not detect" in answer.stderr
 
 
 @RAY
 def test_a_local_ray(tmp_path):
-    told(swept(tmp_path, "hydra/launcher=ray", "+hydra.launcher.init.num_cpus=1", RAY_AUTH_MODE="disabled"), tmp_path)
+    answer = started(tmp_path, *on_page("ray"), *SMALL, "workload=random")
+    check(answer, tmp_path / "results" / "records", "random")
+
+
+@SUBMITIT
+def test_submitit_times_with_the_defaults(tmp_path):
+    """Timed, as without timing.samples=0: a worker process of a job's isolated process, on the job's own core."""
+    words = [word for word in on_page("submitit_local") if word != "timing.samples=0"]
+    small = ["--config-dir", CONF, "model=small_dvt", "workload=clean", "limit=4", "timing.time_limit_s=1"]
+    answer = started(tmp_path, *words, *small)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    (record,) = (json.loads(file.read_text()) for file in (tmp_path / "results" / "records").glob("*.json"))
+    assert record["latency"]["worker"]
+    assert record["audit"]["exits_equal"]
 
 
 def test_what_ray_loses_is_told_of(monkeypatch):
@@ -100,19 +133,18 @@ def test_what_ray_loses_is_told_of(monkeypatch):
 
 @pytest.mark.parametrize("name", [file.stem for file in (ROOT / "conf" / "hydra" / "launcher").glob("*.yaml")])
 def test_launchers_compose_and_bind_their_jobs(name):
-    cfg = compose("config", [f"hydra/launcher={name}"], hydra_too=True)
+    cfg = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True)
     environment = cfg.hydra.job.env_set
-    assert environment.EXITBENCH_SEAT == environment.OMP_NUM_THREADS == "1"
+    assert environment.EXITBENCH_CORES == environment.OMP_NUM_THREADS == "1"
 
 
 def test_every_command_of_the_documentation_composes():
-    commands = re.findall(r"^ {4}exitbench (.+?)(?: +#.*)?$", (ROOT / "docs" / "cluster.md").read_text(), re.M)
     carried = []
-    for words in map(shlex.split, commands):
+    for words in PAGE:
         arguments = parser().parse_args(words)
         if arguments.command == "run":
             carried.append(Launch(ROOT / "conf").launcher(arguments.overrides).name)
-    assert carried == ["basic", "submitit_slurm"]
+    assert carried == ["basic", "submitit_local", "ray", "submitit_slurm"]
 
 
 @pytest.mark.parametrize(("name", "extra"), [("submitit_slurm", "slurm"), ("ray", "ray")])
