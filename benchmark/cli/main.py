@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
     site.add_argument("--out", default="site", help="the folder to write, new or an earlier site")
 
+    submission = commands.add_parser("check-submission", help="a folder of records and a card, before it is sent in")
+    submission.add_argument("folder", help="results/submissions/NAME, with card.yaml and records/")
+
     listing = commands.add_parser("ls", help="the choices there are, with a line about each")
     listing.add_argument("group", nargs="?", default="", help="one kind of choice, for example model")
     listing.add_argument("--check", action="store_true", help="ask hub and mirrors for what is not here")
@@ -73,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on stderr and exit code 2."""
     arguments = _parse(argv)
     try:
-        return importlib.import_module(f"benchmark.cli.{arguments.command}").run(arguments)
+        return importlib.import_module(f"benchmark.cli.{arguments.command.replace('-', '_')}").run(arguments)
     except ExitbenchError as error:
         print(f"exitbench: {error}", file=sys.stderr)
         return 2
