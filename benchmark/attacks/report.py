@@ -153,16 +153,20 @@ def against_queries(perturbed: Perturbed, num_exits: int) -> list[dict[str, floa
         return []
     spent = np.asarray(perturbed.facts["queries"])
     rows = []
-    clean = float(np.mean([trail[0][1] for trail in perturbed.trails]))
+    before = [trail[0][1] for trail in perturbed.trails]
+    clean = float(np.mean(before))
     for budget in sorted({*(b for b in BUDGETS if b < spent.max()), int(spent.max())}):
         reached = [[depth for queries, depth in trail if queries <= budget][-1] for trail in perturbed.trails]
         depth = float(np.mean(reached))
+        lo, hi = attack_intervals.gain_lost(before, reached, num_exits) or (None, None)
         rows.append(
             {
                 "queries": budget,
                 "queries_mean": float(np.minimum(spent, budget).mean()),
                 "depth": depth,
                 "gain_lost": metrics.gain_lost(num_exits / clean, num_exits / depth),
+                "gain_lost_lo": lo,
+                "gain_lost_hi": hi,
                 "gain_lost_layers": metrics.gain_lost_layers(clean, depth, num_exits),
             }
         )

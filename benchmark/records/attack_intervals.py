@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linprog
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -114,12 +115,25 @@ def depth_difference(first: ArrayLike, second: ArrayLike, num_exits: int) -> Int
     return interval(paired[None], [-widest], [widest], lambda means: means[0])
 
 
-def widest_pairing(before: Sequence[int], after: Sequence[int]) -> tuple[Floats, Floats]:
+def widest_pairing(before: Sequence[int], after: Sequence[int], never_shallower: bool) -> tuple[Floats, Floats]:
     """Depths (n,) before and after from two histograms (E,), paired so that intervals of gain lost are widest.
 
-    For records without per-sample depths. Ascending against descending depths have the least covariance of all
-    pairings (rearrangement inequality), and gain lost falls with the one mean and rises with the other: no pairing
-    of these histograms varies more.
+    For records without per-sample depths. Gain lost falls with the one mean and rises with the other, so to first order
+    it varies most where the two covary least: a transport problem over the E × E pairs of depths, whose optimum is
+    whole numbers.
+    never_shallower: only pairs where the depth after is at least the depth before, which a search that keeps the
+    deepest input guarantees; without effect where the histograms contradict it.
     """
-    depths = np.arange(1.0, len(before) + 1)
-    return np.repeat(depths, before), np.repeat(depths, after)[::-1]
+    num_exits = len(before)
+    depths = np.arange(1.0, num_exits + 1)
+    products = np.outer(depths, depths)
+    eye, ones = np.eye(num_exits), np.ones(num_exits)
+    margins = np.vstack([np.kron(eye, ones), np.kron(ones, eye)])
+    allowed = np.triu(np.ones_like(products)) if never_shallower else np.ones_like(products)
+    bounds = [(0, None if pair else 0) for pair in allowed.ravel()]
+    solution = linprog(products.ravel(), A_eq=margins, b_eq=[*before, *after], bounds=bounds)
+    if solution.x is None:
+        return widest_pairing(before, after, never_shallower=False)
+    counts = np.rint(solution.x).astype(int).reshape(num_exits, num_exits)
+    rows, columns = np.nonzero(counts)
+    return np.repeat(depths[rows], counts[rows, columns]), np.repeat(depths[columns], counts[rows, columns])

@@ -49,22 +49,37 @@ def write(table: pd.DataFrame, spelling: dict[str, str], path: Path) -> list[Pat
 def markdown(table: pd.DataFrame, spelling: dict[str, str]) -> str:
     """The table as Markdown, numbers to the right."""
     head, *body = _cells(table, spelling)
-    rule = ["---:" if right else "---" for right in _right(table)]
+    rule = ["---:" if right else "---" for right in _right(table, spelling)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *body))
 
 
 def render(table: pd.DataFrame, spelling: dict[str, str]) -> str:
     """The table for a terminal, numbers to the right."""
-    cells, right = _cells(table, spelling), _right(table)
+    cells, right = _cells(table, spelling), _right(table, spelling)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = (zip(line, widths, right, strict=True) for line in cells)
     return "\n".join("  ".join(f"{cell:{'>' if r else '<'}{w}}" for cell, w, r in line).rstrip() for line in lines)
 
 
 def _cells(table: pd.DataFrame, spelling: dict[str, str]) -> list[list[str]]:
-    """Header and rows as text."""
-    columns = [[_cell(value, spelling.get(str(name), "")) for value in table[name]] for name in table.columns]
-    return [[str(name) for name in table.columns], *map(list, zip(*columns, strict=True))]
+    """Header and rows as text. A spelling that ends in ± adds half the width of the column's interval."""
+    columns = [_column(table, str(name), spelling.get(str(name), "")) for name in _printed(table, spelling)]
+    return [[str(name) for name in _printed(table, spelling)], *map(list, zip(*columns, strict=True))]
+
+
+def _printed(table: pd.DataFrame, spelling: dict[str, str]) -> list[str]:
+    """The columns of the text, without the ends of intervals that stand behind a ±."""
+    ends = {f"{name}_{end}" for name, spelled in spelling.items() if spelled.endswith(" ±") for end in ("lo", "hi")}
+    return [str(name) for name in table.columns if name not in ends]
+
+
+def _column(table: pd.DataFrame, name: str, spelling: str) -> list[str]:
+    plain = spelling.removesuffix(" ±")
+    cells = [_cell(value, plain) for value in table[name]]
+    if plain == spelling:
+        return cells
+    halves = [_cell(half, plain).rstrip("%") for half in (table[f"{name}_hi"] - table[f"{name}_lo"]) / 2]
+    return [cell if half == "–" else f"{cell} ± {half}" for cell, half in zip(cells, halves, strict=True)]
 
 
 def _cell(value: object, spelling: str) -> str:
@@ -73,5 +88,5 @@ def _cell(value: object, spelling: str) -> str:
     return (spelling or ("{:.3f}" if isinstance(value, float) else "{}")).format(value)
 
 
-def _right(table: pd.DataFrame) -> list[bool]:
-    return [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
+def _right(table: pd.DataFrame, spelling: dict[str, str]) -> list[bool]:
+    return [pd.api.types.is_numeric_dtype(table[name]) for name in _printed(table, spelling)]

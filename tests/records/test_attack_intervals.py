@@ -146,15 +146,24 @@ def test_a_difference_is_paired():
     assert lo < 0 < hi
 
 
-def test_no_pairing_of_two_histograms_is_wider_than_the_widest():
+@pytest.mark.parametrize("never_shallower", [True, False])
+def test_no_pairing_of_two_histograms_is_wider_than_the_widest(never_shallower: bool):
     rng = np.random.default_rng(6)
     before, after = attack(rng, N, 0.5, 3)
     histograms = [metrics.exit_histogram(depths, EXITS) for depths in (before, after)]
-    worst = attack_intervals.widest_pairing(*histograms)
+    worst = attack_intervals.widest_pairing(*histograms, never_shallower)
     assert [metrics.exit_histogram(depths, EXITS) for depths in worst] == histograms
+    assert (worst[1] >= worst[0]).all() == never_shallower
     width = np.diff(ours(*worst))
-    assert all(np.diff(ours(before, rng.permutation(after))) < width for _ in range(20))
     assert np.diff(ours(before, after)) < width
+    if not never_shallower:
+        assert all(np.diff(ours(before, rng.permutation(after))) < width for _ in range(20))
+        assert np.diff(ours(*attack_intervals.widest_pairing(*histograms, True))) < width
+
+
+def test_histograms_that_contradict_a_search_that_never_goes_back_are_paired_without_it():
+    before, after = attack_intervals.widest_pairing([0, 0, 2], [1, 1, 0], never_shallower=True)
+    assert (before.tolist(), sorted(after)) == ([3, 3], [1, 2])
 
 
 def test_equal_data_equal_interval_and_many_samples_in_blocks(monkeypatch: pytest.MonkeyPatch):

@@ -1,11 +1,15 @@
-"""What each attack takes and leaves: gain, accuracy, answers and meaning, for each model, rule and budget."""
+"""What each attack takes, with 95% intervals: gain, accuracy, answers and meaning, by model, rule and budget."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from benchmark.records.attack_seeds import FIGURES, Pooled, pooled, shared_ranks
+
+# column -> figure of the attack section; those with an interval are followed by their ends.
 FACTS = {
     "accuracy_before": "accuracy_before",
     "accuracy_after": "accuracy_after",
@@ -27,41 +31,78 @@ FACTS = {
 SPELLING = {
     **dict.fromkeys(("accuracy_before", "accuracy_after", "answer_kept", "meaning"), "{:.3f}"),
     **dict.fromkeys(("efficacy_before", "efficacy_after"), "{:.3f}"),
-    **dict.fromkeys(("gain_lost", "gain_lost_layers", "gain_lost_macs", "gain_lost_latency"), "{:.1%}"),
-    **dict.fromkeys(("gain_lost_right", "gain_lost_wrong", "share_full_depth"), "{:.1%}"),
+    **dict.fromkeys(("gain_lost", "gain_lost_layers", "gain_lost_macs"), "{:.1%} ±"),
+    **dict.fromkeys(("gain_lost_latency", "gain_lost_right", "gain_lost_wrong", "share_full_depth"), "{:.1%}"),
     **dict.fromkeys(("depth_before", "depth_after", "changed", "seconds"), "{:.2f}"),
-    **dict.fromkeys(("queries", "psnr_db"), "{:.1f}"),
+    "queries": "{:.1f} ±",
+    "psnr_db": "{:.1f}",
     "threshold": "{:.4g}",
-    "n": "{:.0f}",
+    **dict.fromkeys(("n", "seeds", "rank"), "{:.0f}"),
 }
-PLACE = ["model", "dataset", "policy", "threshold", "workload", "budget", "n"]
+CHOICES = ["model", "dataset", "policy", "threshold", "workload"]
+KEYS = [*CHOICES, "budget", "n", "seeds", "rank"]
+ENDS = [f"{column}_{end}" for column, name in FACTS.items() if name in FIGURES for end in ("lo", "hi")]
+OTHERS = ["gain_lost_latency", "gain_lost_right", "gain_lost_wrong"]
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per attacked record, then the mean over models and rules of each attack at each budget.
+    """One row per attack, its seeds pooled, then the mean over models and rules of each attack at each budget.
 
     gain_lost: of the layer speed-up; gain_lost_layers: the share of skipped layers won back; gain_lost_latency where
     the clock held on both sides. right, wrong: the clean answer was. meaning: cosine of a sentence encoder.
+    _lo, _hi: ends of the 95% interval, in text ± half its width; `interval` says whether samples were paired, or the
+    record is older and this is a bound. rank: 1 + the attacks of the same model, rule and budget that take more beyond
+    doubt. A mean's interval is the mean of the ends, which holds however its rows depend on each other.
     """
-    rows = [_row(said) for said in frame.to_dict("records") if isinstance(said["attack"], dict) and said["attack"]]
-    columns = [*PLACE, *FACTS, "gain_lost_latency", "gain_lost_right", "gain_lost_wrong", "status"]
+    attacks = pooled(frame.to_dict("records"))
+    rows = [_row(attack) for attack in attacks]
+    for row, rank in zip(rows, _ranks(attacks), strict=True):
+        row["rank"] = rank
+    columns = [*KEYS, *FACTS, *ENDS, *OTHERS, "interval", "status"]
     made = pd.DataFrame(rows, columns=columns)
     if made.empty:
         return made
-    figures = [name for name in columns if name not in (*PLACE, "status")]
-    made[figures] = made[figures].apply(pd.to_numeric)
+    figures = [*FACTS, *OTHERS]
+    made[[*figures, *ENDS, "rank"]] = made[[*figures, *ENDS, "rank"]].apply(pd.to_numeric)
     groups: Any = made.groupby(["workload", "budget"], sort=False)
-    means: pd.DataFrame = groups[figures].mean().reset_index()
-    means = means.assign(model="mean", dataset="", policy="", status="")
+    means: pd.DataFrame = groups[figures].mean().join(groups[ENDS].agg(lambda ends: ends.mean(skipna=False)))
+    means = means.reset_index().assign(model="mean", dataset="", policy="", interval="", status="")
     return pd.concat([made, means.reindex(columns=columns)], ignore_index=True)
 
 
-def _row(said: dict[str, Any]) -> dict[str, Any]:
-    attack = said["attack"]
-    place = {name: said[name] for name in ("model", "dataset", "policy", "threshold", "workload", "n", "status")}
-    sides = {f"gain_lost_{side}": attack.get(side, {}).get("gain_lost") for side in ("right", "wrong")}
-    facts = {column: attack.get(name) for column, name in FACTS.items()}
-    return {**place, **facts, **sides, "budget": budget(attack), "gain_lost_latency": said["gain_lost_latency"]}
+def _row(attack: Pooled) -> dict[str, Any]:
+    first = attack.first
+    row = {name: first[name] for name in (*CHOICES, "n")}
+    row |= {column: attack.mean(name) for column, name in FACTS.items()}
+    for column, name in FACTS.items():
+        if name in attack.intervals:
+            row[f"{column}_lo"], row[f"{column}_hi"] = attack.intervals[name]
+    for side in ("right", "wrong"):
+        row[f"gain_lost_{side}"] = _mean([one["attack"].get(side, {}).get("gain_lost") for one in attack.rows])
+    row["gain_lost_latency"] = _mean([one["gain_lost_latency"] for one in attack.rows])
+    sound = all(one["status"] == "ok" for one in attack.rows)
+    row |= {"budget": budget(first["attack"]), "seeds": len(attack.rows), "interval": attack.kind}
+    return row | {"status": "ok" if sound else next(one["status"] for one in attack.rows if one["status"] != "ok")}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _ranks(attacks: Sequence[Pooled]) -> list[int | None]:
+    """Ranks within each model, rule and budget; balls count as equal to the nearest 255th."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, attack in enumerate(attacks):
+        search = attack.first["attack"].get("settings", {}).get("search", {})
+        ball = (search.get("norm"), round(search["epsilon"] * 255)) if search.get("norm") == "linf" else None
+        same = tuple(attack.first[name] for name in ("model", "dataset", "policy", "threshold", "n", "hardware"))
+        groups.setdefault((*same, ball or budget(attack.first["attack"])), []).append(place)
+    ranks: list[int | None] = [None] * len(attacks)
+    for places in groups.values():
+        for place, rank in zip(places, shared_ranks([attacks[place] for place in places]), strict=True):
+            ranks[place] = rank
+    return ranks
 
 
 def budget(attack: dict[str, Any]) -> str:
