@@ -1,4 +1,4 @@
-"""The suite from Python, for notebooks: load, trace, decide, measure, and records as a table.
+"""The Python API, for notebooks: load a combination, trace it, decide exits, measure, and read records as a table.
 
     from benchmark import api
 
@@ -8,8 +8,8 @@
     latency = api.measure(chosen.model, chosen.policy, chosen.samples, hardware="cpu_1t")
     frame = api.records("results/demo/records")
 
-The words that `load` takes are those of `exitbench run`, and so are the figures. Importing this module loads nothing
-heavy. Every mistake is an `ExitbenchError` of one line; see docs/python.md.
+`load` takes the overrides of `exitbench run` and gives the same figures. Importing this module imports nothing heavy.
+Every mistake is an `ExitbenchError` of one line; see docs/python.md.
 """
 
 from __future__ import annotations
@@ -20,17 +20,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.types import ExitbenchError, Hardware, Latency, Perturbed, Policy, Sample, Trace
+from benchmark.types import (
+    Dataset,
+    EarlyExitModel,
+    ExitbenchError,
+    Hardware,
+    Latency,
+    Perturbed,
+    Policy,
+    Sample,
+    Trace,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+    from benchmark.policies.base import ThresholdPolicy
+    from benchmark.policies.calibration.operating_point import OperatingPoint
+    from benchmark.run.model import LoadedModel
+
 __all__ = ["Chosen", "ExitbenchError", "costs", "decide", "load", "measure", "records", "results", "trace"]
 
 
 class Chosen:
-    """What some overrides choose. Each property is built when first asked for, and then kept.
+    """The objects that some overrides choose. Each property is built on first use and then reused.
 
     overrides: as on the command line, such as "model=dvt_fashion" or "policy.threshold=0.9".
     """
@@ -46,7 +60,7 @@ class Chosen:
         return f"Chosen({', '.join(map(repr, self.overrides))})"
 
     @property
-    def model(self) -> Any:
+    def model(self) -> LoadedModel:
         """The model, an `EarlyExitModel`, on the profile's device and ready to run."""
         from benchmark.hardware.profiles import applied
 
@@ -55,11 +69,11 @@ class Chosen:
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """What the model was made of; `measure` builds it again from this in a process of its own."""
+        """The configuration of the model, from which `measure` builds it again in a worker process."""
         return self._parts.model_config
 
     @property
-    def dataset(self) -> Any:
+    def dataset(self) -> Dataset:
         """The `Dataset`: train, calibration and test."""
         return self._parts.dataset
 
@@ -77,7 +91,7 @@ class Chosen:
 
     @cached_property
     def perturbed(self) -> Perturbed:
-        """What the workload makes of `clean_samples`, with its facts; an attack is made once and then cached."""
+        """`clean_samples` under the workload, with facts per sample; an attack runs once and is then cached."""
         from benchmark.hardware.profiles import applied
 
         with applied(self.hardware):
@@ -89,8 +103,8 @@ class Chosen:
         return self.perturbed.samples
 
     @property
-    def policy(self) -> Any:
-        """The exit rule at its operating point; another threshold of it is `policy.at(0.9)`."""
+    def policy(self) -> ThresholdPolicy:
+        """The exit rule at its operating point; `policy.at(0.9)` is the same rule at another threshold."""
         return self._settled[0]
 
     @property
@@ -98,11 +112,11 @@ class Chosen:
         """The threshold and how it was chosen, as a record holds it."""
         return self._settled[1].section()
 
-    def rule(self, *overrides: str) -> Any:
+    def rule(self, *overrides: str) -> ThresholdPolicy:
         """Another exit rule at its operating point on the same model, for example `rule("policy=patience")`.
 
         Raises:
-            ExitbenchError: a rule or a setting that is not there; one that this model cannot give what it reads.
+            ExitbenchError: a rule or a setting that does not exist; a rule that reads what this model does not yield.
         """
         other = Chosen([*self.overrides, *overrides], self._config_dir)
         if other.model_config != self.model_config:
@@ -110,10 +124,10 @@ class Chosen:
         return self._settle(other)[0]
 
     @cached_property
-    def _settled(self) -> tuple[Any, Any]:
+    def _settled(self) -> tuple[ThresholdPolicy, OperatingPoint]:
         return self._settle(self)
 
-    def _settle(self, other: Chosen) -> tuple[Any, Any]:
+    def _settle(self, other: Chosen) -> tuple[ThresholdPolicy, OperatingPoint]:
         from benchmark.hardware.profiles import applied
         from benchmark.policies.calibration import operating_point
 
@@ -130,30 +144,30 @@ class Chosen:
         from benchmark.run.trace_cache import traced
 
         with applied(self.hardware):
-            seen = traced(self.model, self.dataset.calibration, self._parts.settings.batch_size,
+            trace = traced(self.model, self.dataset.calibration, self._parts.settings.batch_size,
                           self.hardware.device, "float32", "trace calibration")  # fmt: skip
-            return seen, costs(self.model, seen)
+            return trace, costs(self.model, trace)
 
 
 def load(*overrides: str, config_dir: str = "") -> Chosen:
-    """The combination that `exitbench run` would measure under these overrides, composed now and built when needed.
+    """The combination that `exitbench run` would measure with these overrides; composed now, built when needed.
 
-    config_dir: a folder with your own choices, as `exitbench run --config-dir`.
+    config_dir: a folder with your own choices, as in `exitbench run --config-dir`.
 
     Raises:
-        ExitbenchError: a choice or a key that is not there, with those that are.
+        ExitbenchError: a choice or a key that does not exist, with those that do.
     """
     return Chosen(overrides, config_dir)
 
 
-def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool = False) -> Trace:
-    """All exits' logits (N, E, C) of `samples`, in float32 on the model's own device; with a progress bar.
+def trace(model: EarlyExitModel, samples: Sequence[Sample], batch_size: int = 64, cache: bool = False) -> Trace:
+    """The logits (N, E, C) of all exits for `samples`, in float32 on the model's own device; with a progress bar.
 
-    cache: keep the trace on disk and take it from there next time, as `exitbench run` does. The key is the weights,
-    the inputs, what the model says about itself and the file of its class: not the code of a class in a notebook.
+    cache: store the trace on disk and read it from there next time, as `exitbench run` does. The key is made of the
+    weights, the inputs, the model's settings and the file of its class, but not of the code of a class in a notebook.
 
     Raises:
-        ExitbenchError: exits that are not what the model says; no samples; a model without weights to cache by.
+        ExitbenchError: exits other than the model declares; no samples; a model whose weights cannot be hashed.
     """
     from benchmark.attacks.forward import device_and_dtype
     from benchmark.run import trace as tracing
@@ -168,27 +182,27 @@ def trace(model: Any, samples: Sequence[Any], batch_size: int = 64, cache: bool 
 
 
 def decide(policy: Policy, trace: Trace) -> Tensor:
-    """Exit depths (N,) in 1 … E that a rule gives on a trace: a replay, exact and nearly free.
+    """Exit depths (N,) in 1 … E of a rule on a trace: a replay, exact and nearly free.
 
     Raises:
-        ExitbenchError: the rule reads what the trace does not hold.
+        ExitbenchError: the rule reads what the trace does not contain.
     """
     from benchmark.policies.base import trace_depths
 
     return trace_depths(policy, trace)
 
 
-def costs(model: Any, trace: Trace) -> Tensor:
-    """Cumulative MACs (N, E) of every sample at every exit, counted at batch 1 and held against the closed form."""
+def costs(model: EarlyExitModel, trace: Trace) -> Tensor:
+    """Cumulative MACs (N, E) of every sample at every exit, counted at batch 1 and checked against the closed form."""
     from benchmark.cost import macs
 
     return macs.table(macs.cost(model, trace.lengths.tolist()), trace.lengths)
 
 
 def results(model: Any, trace: Trace, depths: Tensor, metric: str = "accuracy") -> dict[str, Any]:
-    """What a record's section `results` says of samples that leave at `depths` (N,): accuracy, MACs, histogram.
+    """A record's section `results` for samples that exit at `depths` (N,): accuracy, MACs, histogram.
 
-    metric: the task's own beside accuracy, as `dataset.metric` names it.
+    metric: the task's own metric besides accuracy, as `dataset.metric` names it.
     """
     from benchmark.run.pipeline import replayed
 
@@ -196,9 +210,9 @@ def results(model: Any, trace: Trace, depths: Tensor, metric: str = "accuracy") 
 
 
 def measure(
-    model: Any,
+    model: EarlyExitModel | Mapping[str, Any],
     policy: Policy,
-    samples: Sequence[Any],
+    samples: Sequence[Sample],
     hardware: str | Hardware = "cpu_1t",
     *,
     scenario: str = "single_stream",
@@ -207,11 +221,11 @@ def measure(
     time_limit_s: float = 60.0,
     seed: int = 0,
 ) -> Latency:
-    """Early exit on the stopwatch beside full depth, paired and interleaved, until the ratio is sure or time is up.
+    """Time early exit beside full depth, paired and interleaved, until the ratio is precise enough or time is up.
 
-    model: a model, which is timed in this process, or a configuration such as `chosen.model_config`, which a process
-    of its own builds and times, as `exitbench run` does. hardware: a choice of conf/hardware, or a `Hardware`.
-    batch, refill: of the scenario `offline`. A result whose `unreliable` is not empty says why not to trust it.
+    model: a model, which is timed in this process, or a configuration such as `chosen.model_config`, which a worker
+    process builds and times, as in `exitbench run`. hardware: a choice of conf/hardware, or a `Hardware`.
+    batch, refill: of the scenario `offline`. Where `unreliable` of the result is not empty, it lists the reasons.
 
     Raises:
         ExitbenchError: a profile that this machine lacks; no samples, or fewer than a batch; a rule that needs labels.
@@ -241,11 +255,11 @@ def _profile(hardware: str | Hardware) -> Hardware:
 def records(*folders: str | Path, where: str = "") -> pd.DataFrame:
     """The records of some folders as the leaderboard's table, one row each; without torch.
 
-    where: keep rows, for example "model == 'dvt_fashion' and n > 100". A file that is no sound record is left out,
-    with a warning that names it. The last columns (`exits`, `curve`, `results`, …) hold whole sections of the record.
+    where: keep only rows such as "model == 'dvt_fashion' and n > 100". A file that is no valid record is left out,
+    with a warning that names it. The last columns (`exits`, `curve`, `results`, …) contain whole sections.
 
     Raises:
-        ExitbenchError: a folder that is not there; a condition that cannot be read.
+        ExitbenchError: a folder that does not exist; a condition that cannot be read.
     """
     from benchmark.records import leaderboard, record
 

@@ -1,4 +1,4 @@
-"""`exitbench bench`: the side-by-side measurements behind the documentation's claims."""
+"""`exitbench bench`: the comparison measurements behind the claims in the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.types import ExitbenchError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run one by name, or list them.
+    """Run one bench by name, or list them.
 
     Raises:
         ExitbenchError: no bench of that name.

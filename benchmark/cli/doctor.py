@@ -1,4 +1,4 @@
-"""`exitbench doctor`: this machine, its noise, its packages, and which sources of data answer."""
+"""`exitbench doctor`: report this machine, its noise, its packages, and which data sources respond."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmark import __version__
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a run would find here; says what to do where something is missing."""
+    """Print what a run would find on this machine, and what to do where something is missing."""
     if arguments.stopwatch:
         return _stopwatch()
     from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _stopwatch() -> int:
-    """A real A/A and a real A/B of ratio 2; 1 where the truth lies outside an interval that claims to hold it."""
+    """Time a real A/A and a real A/B of ratio 2; return 1 if an interval misses the true ratio."""
     from benchmark.hardware.machine import noise
     from benchmark.timing.stopwatch_check import format_table, time_known_work
 

@@ -1,4 +1,4 @@
-"""`exitbench leaderboard`: records in, one table out as CSV, Markdown and text."""
+"""`exitbench leaderboard`: turn records into one table, as CSV, Markdown and text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ DEFAULT_OUT = "results/leaderboard.csv"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write and print the leaderboard; with --validate only compare the one that is there (of the same --where).
+    """Write and print the leaderboard; with --validate, recompute an existing one (with the same --where) and compare.
 
-    A filtered leaderboard is printed, and written only where --out names a file of its own. With --table, a table
-    derived from it is printed and written instead.
+    A filtered leaderboard is printed, and written only where --out names a file. With --table, a table derived from
+    the leaderboard is printed and written instead.
     """
     from benchmark.records import leaderboard, record, rendering
     from benchmark.records.gather import no_collecting
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print("\n".join(differences) or f"{out}: every figure follows from its {count} records")
         return 1 if differences else 0
-    # The leaderboard needs a tenth of each record; a table may ask for all of it.
+    # The leaderboard needs a tenth of each record; a table may need all of it.
     with no_collecting():
         records, problems = record.read_all(folders, lean=not arguments.table)
         table = leaderboard.where(leaderboard.frame(records), arguments.where)
@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.table:
         paths = _derived(arguments.table, table, arguments.out)
     else:
-        shown = rendering.parts(table)
-        print(leaderboard.render(table, shown))
-        paths = leaderboard.write(table, out, shown) if arguments.out or not arguments.where else []
+        parts = rendering.parts(table)
+        print(leaderboard.render(table, parts))
+        paths = leaderboard.write(table, out, parts) if arguments.out or not arguments.where else []
     if paths:
         print(f"wrote {', '.join(map(str, paths))} from {len(table)} records")
     return 0
@@ -54,6 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _derived(name: str, frame: pd.DataFrame, out: str) -> list[Path]:
     from benchmark.records import derived_tables
 
-    made, spelling = derived_tables.derive(name, frame)
-    print(derived_tables.render(made, spelling))
-    return derived_tables.write(made, spelling, Path(out or f"results/{name}.csv"))
+    table, spelling = derived_tables.derive(name, frame)
+    print(derived_tables.render(table, spelling))
+    return derived_tables.write(table, spelling, Path(out or f"results/{name}.csv"))

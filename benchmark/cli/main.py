@@ -1,6 +1,6 @@
-"""The door: `exitbench run | train | leaderboard | plots | site | ls | validate | bench | doctor`.
+"""The command line: `exitbench run | train | leaderboard | plots | site | ls | validate | bench | doctor`.
 
-Parses and dispatches; each command is one file in `benchmark/cli`, imported only when it is called.
+Parses the arguments and calls the command. Each command is one file in `benchmark/cli`, imported only when called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EPILOG = """examples:
   exitbench run -m model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t limit=200
   exitbench leaderboard
   exitbench plots
-exit codes: 0 done, 1 a combination of a sweep failed, 2 a mistake in what was asked (one line says which)
+exit codes: 0 done, 1 a combination of a sweep failed, 2 a mistake in the command (one line says which)
 """
 
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     board = commands.add_parser("leaderboard", help="records -> results/leaderboard.csv and .md, printed")
     board.add_argument("--records", nargs="+", default=["results/records"], help="folders of records")
-    board.add_argument("--table", default="", help="a table derived from it instead, by name: results/NAME.csv and .md")
+    board.add_argument("--table", default="", help="write a derived table instead: results/NAME.csv and .md")
     board.add_argument("--out", default="", help="results/leaderboard.csv, or results/NAME.csv of a table")
     board.add_argument("--where", default="", help="keep rows, for example \"model=='dvt_fashion'\"")
     board.add_argument("--validate", action="store_true", help="recompute an existing CSV and fail on a difference")
@@ -58,17 +58,17 @@ def parser() -> argparse.ArgumentParser:
     submission = commands.add_parser("check-submission", help="a folder of records and a card, before it is sent in")
     submission.add_argument("folder", help="results/submissions/NAME, with card.yaml and records/")
 
-    listing = commands.add_parser("ls", help="the choices there are, with a line about each")
-    listing.add_argument("group", nargs="?", default="", help="one kind of choice, for example model")
-    listing.add_argument("--check", action="store_true", help="ask hub and mirrors for what is not here")
-    checking = commands.add_parser("validate", help="compose every choice and every sweep, and say what is wrong")
+    listing = commands.add_parser("ls", help="list the choices, with a line about each")
+    listing.add_argument("group", nargs="?", default="", help="one config group, for example model")
+    listing.add_argument("--check", action="store_true", help="ask hub and mirrors for missing files")
+    checking = commands.add_parser("validate", help="compose every choice and every sweep, and report what is wrong")
     for command in (listing, checking):
         command.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
-    bench = commands.add_parser("bench", help="the side-by-side measurements behind the documentation's claims")
-    bench.add_argument("name", nargs="?", default="", help="which; none lists them")
+    bench = commands.add_parser("bench", help="the comparison measurements behind the documentation's claims")
+    bench.add_argument("name", nargs="?", default="", help="its name; without one, all are listed")
     bench.add_argument("overrides", nargs="*", help="key=value, as the bench's description says")
     doctor = commands.add_parser("doctor", help="versions, cores, noise, and which sources of data answer")
-    doctor.add_argument("--stopwatch", action="store_true", help="time known work instead, and say what was recovered")
+    doctor.add_argument("--stopwatch", action="store_true", help="time known work instead, and compare with the truth")
     return top
 
 
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"exitbench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("exitbench: interrupted; finished records are kept, the same command goes on", file=sys.stderr)
+        print("exitbench: interrupted; finished records are kept, the same command continues", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`exitbench plots`: every figure, from the records."""
+"""`exitbench plots`: draw every figure from records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw all figures that the records suffice for; names the files."""
+    """Draw all figures that the records have data for, and print the file names."""
     from benchmark.utils.project_root import project_root
 
     # The figures are scripts beside the package, in a clone and in a wheel alike.

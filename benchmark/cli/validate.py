@@ -1,4 +1,4 @@
-"""`exitbench validate`: every choice and every sweep composed, and what is wrong with which."""
+"""`exitbench validate`: compose every choice and every sweep, and report what is wrong with each."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from benchmark.utils.progress import track
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for each fault and return 1; or say how much composes and return 0.
+    """Print a line for each fault and return 1; or print how much composes and return 0.
 
-    Nothing heavy is built: no weights, no data. A yaml may still name a file that is not here; `exitbench ls` says.
+    Nothing heavy is built: no weights, no data. Whether the files that a yaml names are here, `exitbench ls` shows.
 
     Raises:
-        ExitbenchError: a folder of one's own that is not there.
+        ExitbenchError: a folder of own choices that does not exist.
     """
     folders = roots(arguments.config_dir)
     from benchmark.config.validation import validate

@@ -1,50 +1,58 @@
-"""Easy and hard pictures for a figure: of each class, the surest right answer of every exit that samples leave at."""
+"""Example images for a figure of easy and hard inputs: per class and exit, the most confident correct answer."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmark.records.schema import Section
 from benchmark.types import ImageSample, Sample, Trace
 
-CLASSES = 10  # pictured, at most
-SIDE = 64  # pixels, at most: records stay small
+CLASSES = 10  # at most, per figure
+SIDE = 64  # pixels at most, to keep records small
 
 
-def chosen(samples: Sequence[Sample], trace: Trace, depth: Tensor, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows for a record: exit_depth, class_name, index (in the dataset), confidence, png (base64).
+def chosen(samples: Sequence[Sample], trace: Trace, depth: Tensor, class_names: Sequence[str]) -> list[Section]:
+    """At most one image per exit and class, of the classes that have images at most exits.
 
-    depth (N,): where each of the samples left. At most one picture for each exit and class, of the classes that most
-    exits have one of; none for texts, and for images that are neither grey nor RGB.
+    A row: exit_depth, class_name, index (in the dataset), confidence, png (base64). depth (N,): each sample's exit.
+    Empty for texts, and for images that are neither grey nor RGB.
     """
-    if not len(samples) or not isinstance(samples[0], ImageSample) or len(samples[0].pixels) not in (1, 3):
+    if not len(samples) or not _drawable(samples[0]):
         return []
     answers = trace.logits[torch.arange(len(depth)), depth - 1]  # (N, C)
-    sure, answer = answers.softmax(-1).max(-1)
-    right = answer == trace.labels
-    surest: dict[tuple[int, int], int] = {}  # (class, exit) -> position; later ones are surer
-    for position in sure.argsort().tolist():
-        if right[position]:
-            surest[int(answer[position]), int(depth[position])] = position
-    exits_of = [sum(label == of for label, _ in surest) for of in range(len(class_names))]
-    classes = sorted(range(len(class_names)), key=lambda of: (-exits_of[of], of))[:CLASSES]
-    return [
-        {
-            "exit_depth": exit_depth,
-            "class_name": class_names[label],
-            "index": samples[position].index,
-            "confidence": float(sure[position]),
-            "png": _png(samples[position].pixels),  # type: ignore[union-attr]
-        }
-        for (label, exit_depth), position in sorted(surest.items())
-        if label in classes
-    ]
+    confidence, answer = answers.softmax(-1).max(-1)
+    correct = answer == trace.labels
+    best: dict[tuple[int, int], int] = {}  # (class, exit) -> position of the most confident, which comes last
+    for position in confidence.argsort().tolist():
+        if correct[position]:
+            best[int(answer[position]), int(depth[position])] = position
+    exits = [sum(label == of for label, _ in best) for of in range(len(class_names))]
+    classes = sorted(range(len(class_names)), key=lambda label: (-exits[label], label))[:CLASSES]
+    rows: list[Section] = []
+    for (label, exit_depth), position in sorted(best.items()):
+        if label in classes and _drawable(sample := samples[position]):
+            rows.append(
+                {
+                    "exit_depth": exit_depth,
+                    "class_name": class_names[label],
+                    "index": sample.index,
+                    "confidence": float(confidence[position]),
+                    "png": _png(sample.pixels),
+                }
+            )
+    return rows
+
+
+def _drawable(sample: Sample) -> TypeGuard[ImageSample]:
+    """Whether a sample is a grey or RGB image."""
+    return isinstance(sample, ImageSample) and len(sample.pixels) in (1, 3)
 
 
 def _png(pixels: Tensor) -> str:

@@ -1,10 +1,10 @@
-"""The corridor: one combination of model, dataset, workload, policy and hardware, from samples to a record."""
+"""Run one combination of model, dataset, workload, policy and hardware, from samples to a record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Required, TypedDict, Unpack
+from typing import Required, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from benchmark.policies.calibration.per_exit import PerExit
 from benchmark.records import metrics
 from benchmark.records.provenance import provenance
 from benchmark.records.record import Record, utc_now
+from benchmark.records.schema import Section
 from benchmark.run import examples, precision
 from benchmark.run.model import LoadedModel
 from benchmark.run.precision import Tracer
@@ -29,10 +30,11 @@ from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits
 from benchmark.timing.timed_task import TimedTask, check_scenario, time_task
 from benchmark.timing.worker import time_in_worker
-from benchmark.types import Dataset, Hardware, Latency, Trace, Workload
+from benchmark.types import Dataset, Hardware, Latency, Sample, TextSample, Trace, Workload
 from benchmark.utils import cache_usage
 
-GLANCE_S = 0.02  # how long the noise is watched where nothing is timed: a replayed sweep would do little else
+Item = TypeVar("Item")
+GLANCE_S = 0.02  # seconds of watching the machine's noise in an untimed run, which takes little longer itself
 
 
 class Judgement(TypedDict, total=False):
@@ -40,8 +42,8 @@ class Judgement(TypedDict, total=False):
 
     status: Required[str]
     reasons: list[str]
-    latency: dict[str, Any]
-    audit: dict[str, Any]
+    latency: Section
+    audit: Section
 
 
 def run(
@@ -52,12 +54,12 @@ def run(
     hardware: Hardware,
     settings: Settings,
     limits: Limits,
-    model_config: dict[str, Any] | None = None,
+    model_config: Section | None = None,
     **identity: Unpack[Identity],
 ) -> Record:
-    """Measure one combination. identity: record_id, choices and config, which the record carries as they are.
+    """Measure one combination. identity: copied into the record.
 
-    model_config: what `model` was made of, for a process of its own to time it; without it, this one does.
+    model_config: the configuration of `model`, which a worker process builds and times; without it, this process times.
     """
     samples = take(dataset.test, settings.limit, settings.seed)
     check_scenario(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
@@ -96,14 +98,14 @@ def run(
             "limit": settings.limit or None,
             "timed": len(chosen),
             "truncated": test.truncated,
-            **({"empty": sum("" in sample.texts for sample in samples)} if dataset.kind == "text" else {}),
+            **({"empty": _empty(samples)} if dataset.kind == "text" else {}),
         },
         operating_point=point.section(),
         exits=_exits(test, macs, dataset.metric),
         results=replayed(test, macs, depth, dataset.metric)
         | {"rule_ops": _rule_ops(policy, depth, model)}
         | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
-        | ({"mac_speedup_timed": _promise(macs, latency)} if latency else {})
+        | ({"mac_speedup_timed": _timed_mac_speedup(macs, latency)} if latency else {})
         | ({} if perturbed.facts else _protocol(model, dataset, clean, clean_macs, test, macs))
         | ({} if perturbed.facts else accuracy_drop.section(policy, clean, clean_macs, test, macs, _score(dataset))),
         curve=_curve(policy, clean, clean_macs, test, macs).rows(),
@@ -115,35 +117,42 @@ def run(
     )
 
 
-def take(samples: Sequence[Any], limit: int, seed: int) -> Sequence[Any]:
-    """The first `limit` of a seeded permutation, so that a larger limit holds the smaller one's samples."""
+def take(samples: Sequence[Item], limit: int, seed: int) -> Sequence[Item]:
+    """The first `limit` of a seeded permutation; a larger limit contains the samples of a smaller one."""
     if not limit or limit >= len(samples):
         return samples
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
     chosen = order[:limit].tolist()
-    at = getattr(samples, "at", None)  # a dataset that decodes on access keeps doing so
+    at = getattr(samples, "at", None)  # of a dataset that decodes on access, a view that does so too
     return at(chosen) if at else [samples[position] for position in chosen]
+
+
+def _empty(samples: Sequence[Sample]) -> int:
+    """How many texts are empty, or are a pair with an empty half."""
+    return sum(isinstance(sample, TextSample) and "" in sample.texts for sample in samples)
 
 
 def _curve(
     policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor
 ) -> operating_point.Curve:
-    """The rule over its range, at thresholds of the calibration split, so that clean and attacked curves share them."""
+    """The rule over its range, at thresholds from the calibration split: clean and attacked curves share them."""
     if isinstance(policy, PerExit):
         return operating_point.family(policy, clean, clean_macs, test, macs)
     grid = operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
     return operating_point.curve(policy, test, macs, grid)
 
 
-def _protocol(model: Any, dataset: Dataset, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> dict:
-    """Of images and several exits, and unattacked: the budgeted-batch protocol."""
+def _protocol(
+    model: LoadedModel, dataset: Dataset, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor
+) -> dict[str, Section]:
+    """The budgeted-batch protocol, for models of images with several exits."""
     if dataset.kind != "image" or model.num_exits < 2:
         return {}
     return {"protocol": budgeted_batch.section(clean, clean_macs, test, macs)}
 
 
-def _time(model: Any, task: TimedTask, macs: Tensor, model_config: dict[str, Any] | None) -> Latency:
-    """On the stopwatch, in a process of its own where the model can be built again; with the MACs its batches cost."""
+def _time(model: LoadedModel, task: TimedTask, macs: Tensor, model_config: Section | None) -> Latency:
+    """Time in a worker process if the model can be built again, else here; `offline` with the MACs of its batches."""
     found = time_task(model, task) if model_config is None else time_in_worker(model_config, task)
     if task.scenario != "offline":
         return replace(found, padding_share=0.0)
@@ -167,12 +176,12 @@ def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) 
     }
 
 
-def _side(model: Any, policy: ThresholdPolicy, seen: Trace) -> Side:
-    return Side(seen, table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen))
+def _side(model: LoadedModel, policy: ThresholdPolicy, trace: Trace) -> Side:
+    return Side(trace, table(cost(model, trace.lengths.tolist()), trace.lengths), trace_depths(policy, trace))
 
 
-def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
-    """Every exit as if all samples left there."""
+def _exits(test: Trace, macs: Tensor, metric: str) -> list[Section]:
+    """The figures of every exit as if all samples left there."""
     rows = []
     for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
         answers, labels = test.logits[:, i].argmax(-1).numpy(), test.labels.numpy()
@@ -191,8 +200,8 @@ def _exits(test: Trace, macs: Tensor, metric: str) -> list[dict[str, Any]]:
     return rows
 
 
-def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> dict[str, Any]:
-    """What a record's results say of a trace, cumulative macs (N, E) and exit depths (N,), nothing timed."""
+def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> Section:
+    """The section `results` of a trace with cumulative macs (N, E) and exit depths (N,), without timings."""
     rows, labels = torch.arange(len(depth)), test.labels.numpy()
     answers, full_answers = test.logits[rows, depth - 1].argmax(-1).numpy(), test.logits[:, -1].argmax(-1).numpy()
     spent, full = macs[rows, depth - 1].numpy(), macs[:, -1].numpy()
@@ -214,16 +223,16 @@ def _score(dataset: Dataset) -> accuracy_drop.Score:
     return lambda answers, labels: metrics.score(dataset.metric, answers, labels)
 
 
-def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: Any) -> dict[str, float] | None:
-    """Scalar operations of the rule itself, in no MACs: at each exit, and a sample's mean; the last exit asks none."""
+def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: LoadedModel) -> dict[str, float] | None:
+    """Scalar operations of the rule, which no MACs count: per exit, and a sample's mean; the last exit needs none."""
     each = policy.ops(model.num_classes)
     if each is None:
         return None
     return {"per_exit": each, "mean": each * float(depth.clamp(max=model.num_exits - 1).double().mean())}
 
 
-def _promise(macs: Tensor, latency: Latency) -> float:
-    """MAC speed-up of the samples on the stopwatch as they left there: what `realized` compares their time with."""
+def _timed_mac_speedup(macs: Tensor, latency: Latency) -> float:
+    """MAC speed-up of the timed samples at their timed exits, with which `realized` compares their time."""
     depth = torch.tensor(latency.exit_depths)
     timed = macs[: latency.n]
     return metrics.mac_speedup(timed[torch.arange(latency.n), depth - 1].numpy(), timed[:, -1].numpy())

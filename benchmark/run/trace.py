@@ -1,38 +1,45 @@
-"""Trace once, replay for ever: a model run to full depth over samples, all exits' logits kept."""
+"""Trace a model: run samples to full depth once and keep the logits of all exits, for rules to be replayed on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from benchmark.attacks.forward import device_and_dtype
-from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Trace
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Sample, TextSample, Trace
 from benchmark.utils.progress import track
 
 
-def order_by_size(samples: Sequence[Any]) -> list[int]:
-    """Positions from the longest text to the shortest, so that batches hold little padding; images keep their order."""
+def order_by_size(samples: Sequence[Sample]) -> list[int]:
+    """Positions from the longest text to the shortest, so that batches contain little padding; images as they are."""
     positions = list(range(len(samples)))
-    if samples and samples[0].kind == "text":
-        positions.sort(key=lambda i: -sum(map(len, samples[i].texts)))
+    if samples and isinstance(samples[0], TextSample):  # images are not touched: they may be decoded on access
+        positions.sort(key=lambda position: -_characters(samples[position]))
     return positions
 
 
+def _characters(sample: Sample) -> int:
+    return sum(map(len, sample.texts)) if isinstance(sample, TextSample) else 0
+
+
 def full_depth(model: EarlyExitModel, batch: Batch) -> torch.Tensor:
-    """All that the exits yield (b, E, C + X); keeps gradients where they are wanted."""
+    """All that the exits yield (b, E, C + X), with gradients where they are enabled."""
     return torch.stack(list(model.exits(batch)), 1)
 
 
 @torch.inference_mode()
 def trace(
-    model: EarlyExitModel, samples: Sequence[Any], batch_size: int = 64, device: str = "cpu", description: str = "trace"
+    model: EarlyExitModel,
+    samples: Sequence[Sample],
+    batch_size: int = 64,
+    device: str = "cpu",
+    description: str = "trace",
 ) -> Trace:
     """Run `samples` to full depth in batches; rows of the result are in the samples' order.
 
     Raises:
-        ExitbenchError: exits that yield another number of columns than the model says.
+        ExitbenchError: exits that yield another number of columns than the model declares.
     """
     positions = order_by_size(samples)
     classes, extra = model.num_classes, getattr(model, "extra_columns", 0)
@@ -43,11 +50,13 @@ def trace(
     for start in track(starts, description, unit="batch"):
         rows = positions[start : start + batch_size]
         batch = model.collate([samples[row] for row in rows])
-        seen = full_depth(model, batch.to(device, dtype)).float().cpu()  # (b, E, C + X)
-        if seen.shape[1:] != columns.shape[1:]:
-            wanted = f"{model.num_exits} exits of {classes} logits and {extra} extra columns"
-            raise ExitbenchError(f"model: expected {wanted}, got {seen.shape[1]} exits of {seen.shape[2]} columns")
-        columns[rows] = seen
+        yielded = full_depth(model, batch.to(device, dtype)).float().cpu()  # (b, E, C + X)
+        if yielded.shape[1:] != columns.shape[1:]:
+            expected = f"{model.num_exits} exits of {classes} logits and {extra} extra columns"
+            raise ExitbenchError(
+                f"model: expected {expected}, got {yielded.shape[1]} exits of {yielded.shape[2]} columns"
+            )
+        columns[rows] = yielded
         lengths[rows] = batch.lengths
         truncated += batch.truncated
     labels = torch.tensor([sample.label for sample in samples])

@@ -1,18 +1,17 @@
-"""Traces on disk: one per weights and inputs, however many rules, thresholds, machines and processes follow."""
+"""Cache of traces on disk: one per weights and inputs, shared by all rules, thresholds, sweeps and processes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from benchmark.run.trace import trace
-from benchmark.types import EarlyExitModel, Trace, Unwritable
+from benchmark.types import EarlyExitModel, Sample, Trace, Unwritable
 from benchmark.utils import cache_usage
 from benchmark.utils.cache import cache_dir
 from benchmark.utils.files import clear_leftovers, whole_file
@@ -24,17 +23,17 @@ log = logging.getLogger(__name__)
 
 def traced(
     model: EarlyExitModel,
-    samples: Sequence[Any],
+    samples: Sequence[Sample],
     batch_size: int,
     device: str,
     dtype: str,
     description: str,
     weights_of: EarlyExitModel | None = None,
 ) -> Trace:
-    """The trace of `samples`, from the cache where the same weights met the same inputs before.
+    """The trace of `samples`, from the cache if the same weights were traced on the same inputs before.
 
-    dtype: what the model computes in, and all else about it that changes its answers. weights_of: the model that
-    `model` was converted from, where its own weights cannot be hashed.
+    dtype: what the model computes in, and whatever else changes its answers. weights_of: the model that `model` was
+    converted from, where the converted weights cannot be hashed.
     """
     parts = {
         "version": TRACE_VERSION,
@@ -48,21 +47,21 @@ def traced(
     key = content_hash(parts)
     path = cache_dir() / "traces" / f"{key}.safetensors"
     columns = extra > 0
-    if (found := _load(path, columns)) is None:
-        with _alone(path):
-            found = _load(path, columns, warn=False)  # another process may have made it while this one waited
-            if found is None:
+    if (stored := _load(path, columns)) is None:
+        with _lock(path):
+            stored = _load(path, columns, warn=False)  # another process may have traced it while this one waited
+            if stored is None:
                 clear_leftovers(path)
-                made = trace(model, samples, batch_size, device, description)
-                _store(made, path)
+                fresh = trace(model, samples, batch_size, device, description)
+                _store(fresh, path)
                 cache_usage.tell("trace", description, len(samples), reused=False)
-                return made
+                return fresh
     cache_usage.tell("trace", description, len(samples), reused=True)
-    return found
+    return stored
 
 
 def _load(path: Path, extra: bool, warn: bool = True) -> Trace | None:
-    """The stored trace; None where there is none, or a damaged one (one warning line)."""
+    """The stored trace; None where there is none, or where it is damaged (with one warning line)."""
     if not path.exists():
         return None
     try:
@@ -75,8 +74,8 @@ def _load(path: Path, extra: bool, warn: bool = True) -> Trace | None:
         return None
 
 
-def _alone(path: Path) -> AcquireReturnProxy:
-    """Holds an entry, so that of several processes one traces and the others wait for it."""
+def _lock(path: Path) -> AcquireReturnProxy:
+    """Lock an entry, so that of several processes one traces and the others wait for it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path.with_suffix(".lock")).acquire()
@@ -86,11 +85,11 @@ def _alone(path: Path) -> AcquireReturnProxy:
         ) from error
 
 
-def _store(made: Trace, path: Path) -> None:
+def _store(trace: Trace, path: Path) -> None:
     import torch
 
-    tensors = {"logits": made.logits, "labels": made.labels, "lengths": made.lengths}
-    if made.extra is not None:
-        tensors["extra"] = made.extra
+    tensors = {"logits": trace.logits, "labels": trace.labels, "lengths": trace.lengths}
+    if trace.extra is not None:
+        tensors["extra"] = trace.extra
     with whole_file(path) as temporary:
-        save_file({**tensors, "truncated": torch.tensor(made.truncated)}, temporary)
+        save_file({**tensors, "truncated": torch.tensor(trace.truncated)}, temporary)

@@ -16,7 +16,7 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux cou
 
 @needs_linux
 def test_orphans_count():
-    assert shared_work.spent_by([sys.executable, "-c", ORPHAN]).cpu > 0.4
+    assert shared_work.seconds_of([sys.executable, "-c", ORPHAN]).cpu > 0.4
 
 
 @pytest.mark.parametrize("name", shared_work.SWEEPS)
@@ -35,4 +35,4 @@ def test_mistakes_are_one_line():
     with pytest.raises(ExitbenchError, match="expected sweeps of rules, profiles, got clocks"):
         shared_work.main(["sweeps=rules,clocks"])
     with pytest.raises(ExitbenchError, match="failed: no such thing"):
-        shared_work.spent_by([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
+        shared_work.seconds_of([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
