@@ -133,8 +133,9 @@ class Chosen:
 
         settings = other._parts.settings
         with applied(self.hardware):
+            metric = self.dataset.metric
             return operating_point.settle(
-                other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop
+                other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop, metric
             )
 
     @cached_property

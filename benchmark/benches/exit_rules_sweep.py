@@ -1,4 +1,4 @@
-"""All exit rules at 1,000 thresholds each on a trace of 10,000 samples, beside replaying one threshold. One thread.
+"""All exit rules at 1,000 thresholds each, scored by Matthews, on 10,000 samples, beside one replay. One thread.
 
 `exitbench bench exit_rules_sweep samples=10000 exits=12 classes=2 thresholds=1000 rounds=3`; the trace is random
 logits that grow surer with depth. A rule's sweep is its signals and the whole curve: accuracy, MACs, depth.
@@ -14,7 +14,8 @@ import torch
 
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.base import ThresholdPolicy, trace_depths, trace_signals
-from benchmark.policies.calibration.operating_point import curve, thresholds
+from benchmark.policies.calibration.operating_point import curve
+from benchmark.policies.calibration.threshold_grid import thresholds
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
@@ -77,9 +78,10 @@ def measure(asked: dict[str, int]) -> tuple[dict[str, float], dict[str, float]]:
     replays: dict[str, list[float]] = {rule.name: [] for rule in RULES}
     for _ in track(range(asked["rounds"]), "rounds", unit="round"):
         for rule in RULES:
-            sweeps[rule.name].append(_seconds(lambda rule=rule: curve(rule, trace, macs, at[rule.name])))
+            sweeps[rule.name].append(_seconds(lambda rule=rule: curve(rule, trace, macs, at[rule.name], "matthews")))
             replays[rule.name].append(_seconds(lambda rule=rule: trace_depths(rule, trace)))
-    return tuple({name: statistics.median(times) for name, times in one.items()} for one in (sweeps, replays))  # type: ignore[return-value]
+    medians = [{name: statistics.median(times) for name, times in kind.items()} for kind in (sweeps, replays)]
+    return medians[0], medians[1]
 
 
 def synthetic(samples: int, exits: int, classes: int) -> tuple[Trace, torch.Tensor]:

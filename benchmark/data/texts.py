@@ -15,8 +15,8 @@ from typing import Any
 from benchmark.data.sources import hub as hub_client
 from benchmark.data.sources.assets import fetch
 from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
-from benchmark.records.metrics import METRICS
-from benchmark.types import Dataset, ExitbenchError, TextSample
+from benchmark.records.metrics import check_metric
+from benchmark.types import Dataset, ExitbenchError, Metric, TextSample
 
 
 def snippets(
@@ -58,7 +58,7 @@ def hub(
     seed: int = 0,
     fingerprint: str = UNPINNED,
     revision: str = "main",
-    metric: str = "accuracy",
+    metric: Metric = "accuracy",
 ) -> Dataset:
     """A dataset on the hub or in a local folder: one or two text `columns` and a `label` column.
 
@@ -68,7 +68,8 @@ def hub(
     metric: the task's own, see `metrics.score`. A sample's index is its row in its split.
     """
     expect("columns", not isinstance(columns, str) and len(columns) in (1, 2), "a list of 1 or 2 names", columns)
-    expect("metric", metric in METRICS, f"one of {', '.join(METRICS)}", metric)
+    if isinstance(metric, str):
+        check_metric(metric)
     expect("metric", metric != "f1" or len(class_names) == 2, "accuracy or matthews for more than two classes", metric)
     splits = {
         key: _samples(path, subset, split, columns, label, class_names, revision)

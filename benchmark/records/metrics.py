@@ -7,12 +7,13 @@ defined, such as the share lost of a gain that never was, is None instead of a n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from benchmark.types import ExitbenchError
+from benchmark.types import ExitbenchError, Metric
 
 METRICS = ("accuracy", "f1", "matthews")
 
@@ -81,29 +82,71 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reli
     }
 
 
-def score(metric: str, answers: ArrayLike, labels: ArrayLike) -> float:
+def score(metric: Metric, answers: ArrayLike, labels: ArrayLike) -> float:
     """The task's own metric of answers (N,) against labels (N,), both whole numbers from 0, as a fraction.
 
     accuracy: the share answered rightly. f1: 2·TP / (2·TP + FP + FN) of class 1, of two classes. matthews: the
     correlation of answers and labels over any number of classes (Gorodkin, 2004): for two classes
     (TP·TN − FP·FN) / √((TP+FP)(TP+FN)(TN+FP)(TN+FN)). Where a fraction's divisor is 0, it is 0, as is usual.
-    Raises ExitbenchError for another metric, or f1 of more than two classes.
+    A metric of one's own is called with both columns.
+    Raises ExitbenchError for another name, for f1 of more than two classes, and where a metric of one's own fails or
+    gives no finite number.
     """
-    if metric not in METRICS:
-        raise ExitbenchError(f"dataset.metric: expected one of {', '.join(METRICS)}, got {metric!r}")
     predicted, wanted = _pair("score", answers, labels)
+    if callable(metric):
+        return _own_score(metric, predicted, wanted)
+    check_metric(metric)
+    classes = int(max(predicted.max(), wanted.max())) + 1
+    if metric == "f1" and classes > 2:
+        raise ExitbenchError("dataset.metric: expected two classes for f1, got more; use accuracy or matthews")
+    answered, true = (np.bincount(column, minlength=max(2, classes)) for column in (predicted, wanted))
+    right = np.array([(predicted == wanted).sum()], dtype=float)
+    return float(score_of_counts(metric, right, answered[None].astype(float), true.astype(float))[0])
+
+
+def score_of_counts(metric: str, right: np.ndarray, answered: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """`score` (K,) of K sets of answers to the same N labels, from what each metric depends on.
+
+    right (K,): right answers. answered (K, C): answers by class. true (C,): labels by class. For two classes
+    TP = (right − N + answered_1 + true_1) / 2.
+    """
+    n = true.sum()
     if metric == "accuracy":
-        return float((predicted == wanted).mean())
+        return right / n
     if metric == "f1":
-        if max(predicted.max(), wanted.max()) > 1:
-            raise ExitbenchError("dataset.metric: expected two classes for f1, got more; use accuracy or matthews")
-        found = int((predicted + wanted).sum())
-        return float(2 * (predicted * wanted).sum() / found) if found else 0.0
-    classes = range(int(max(predicted.max(), wanted.max())) + 1)
-    given, true = (np.array([(column == one).sum() for one in classes], dtype=float) for column in (predicted, wanted))
-    n, right = len(wanted), float((predicted == wanted).sum())
-    spread = (n**2 - given @ given) * (n**2 - true @ true)
-    return float((right * n - given @ true) / np.sqrt(spread)) if spread > 0 else 0.0
+        found = answered[:, 1] + true[1]
+        twice_positives = right - n + found
+        return np.divide(twice_positives, found, out=np.zeros_like(right), where=found > 0)
+    spread = (n**2 - (answered**2).sum(1)) * (n**2 - true @ true)
+    covariance = right * n - answered @ true
+    return np.divide(covariance, np.sqrt(np.maximum(spread, 0)), out=np.zeros_like(right), where=spread > 0)
+
+
+def check_metric(metric: str) -> None:
+    """Raise ExitbenchError for a name that is no metric."""
+    if metric not in METRICS:
+        raise ExitbenchError(
+            f"dataset.metric: expected one of {', '.join(METRICS)}, or a function by _target_ and _partial_, "
+            f"got {metric!r}"
+        )
+
+
+def metric_name(metric: Metric) -> str:
+    """A metric as records name it: its name, or where a function of one's own is defined."""
+    if isinstance(metric, str):
+        return metric
+    function = getattr(metric, "func", metric)  # of a partial
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _own_score(metric: Callable[[np.ndarray, np.ndarray], float], answers: np.ndarray, labels: np.ndarray) -> float:
+    try:
+        value = float(metric(answers, labels))
+    except Exception as error:
+        raise ExitbenchError(f"dataset.metric: {metric_name(metric)} failed: {' '.join(str(error).split())}") from error
+    if not np.isfinite(value):
+        raise ExitbenchError(f"dataset.metric: expected a finite number from {metric_name(metric)}, got {value}")
+    return value
 
 
 def exit_histogram(depths: ArrayLike, num_exits: int) -> list[int]:

@@ -14,14 +14,15 @@ from benchmark.attacks.report import Side
 from benchmark.cost.macs import cost, table
 from benchmark.hardware.machine import fingerprint, noise
 from benchmark.hardware.profiles import applied
-from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths, trace_signals
+from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths
 from benchmark.policies.calibration import accuracy_drop, budgeted_batch, operating_point
 from benchmark.policies.calibration.per_exit import PerExit
+from benchmark.policies.calibration.threshold_grid import candidates
 from benchmark.records import metrics
 from benchmark.records.provenance import provenance
 from benchmark.records.record import Record, utc_now
 from benchmark.records.schema import Section
-from benchmark.run import examples, precision
+from benchmark.run import collapse, examples, precision
 from benchmark.run.model import LoadedModel
 from benchmark.run.precision import Tracer
 from benchmark.run.settings import Identity, Settings
@@ -30,7 +31,7 @@ from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits
 from benchmark.timing.timed_task import TimedTask, check_scenario, time_task
 from benchmark.timing.worker import time_in_worker
-from benchmark.types import Dataset, Hardware, Latency, Sample, TextSample, Trace, Workload
+from benchmark.types import Dataset, Hardware, Latency, Metric, Sample, TextSample, Trace, Workload
 from benchmark.utils import cache_usage
 
 Item = TypeVar("Item")
@@ -69,7 +70,9 @@ def run(
     with applied(hardware):
         clean = tracer.exact(dataset.calibration, "trace calibration")
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
-        policy, point = operating_point.settle(policy, model, clean, clean_macs, settings.choose, settings.max_drop)
+        policy, point = operating_point.settle(
+            policy, model, clean, clean_macs, settings.choose, settings.max_drop, dataset.metric
+        )
         perturbed = workload.apply(model, policy, samples)
         if perturbed.facts:
             cache_usage.tell("attack", f"attack {workload.name}", len(samples), perturbed.from_cache)
@@ -103,11 +106,12 @@ def run(
         operating_point=point.section(),
         exits=_exits(test, macs, dataset.metric),
         results=replayed(test, macs, depth, dataset.metric)
+        | {"warnings": collapse.warnings(policy, test, depth)}
         | {"rule_ops": _rule_ops(policy, depth, model)}
         | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
         | ({"mac_speedup_timed": _timed_mac_speedup(macs, latency)} if latency else {})
         | ({} if perturbed.facts else _protocol(model, dataset, clean, clean_macs, test, macs))
-        | ({} if perturbed.facts else accuracy_drop.section(policy, clean, clean_macs, test, macs, _score(dataset))),
+        | ({} if perturbed.facts else accuracy_drop.section(policy, clean, clean_macs, test, macs, dataset.metric)),
         curve=_curve(policy, clean, clean_macs, test, macs).rows(),
         examples=[] if perturbed.facts else examples.chosen(perturbed.samples, test, depth, dataset.class_names),
         attack=attack_report.section(perturbed, samples, _side(model, policy, untouched), _side(model, policy, test))
@@ -138,7 +142,7 @@ def _curve(
     """The rule over its range, at thresholds from the calibration split: clean and attacked curves share them."""
     if isinstance(policy, PerExit):
         return operating_point.family(policy, clean, clean_macs, test, macs)
-    grid = operating_point.thresholds(trace_signals(policy, clean), policy.rising, 200)
+    grid = candidates(policy, clean, 200)
     return operating_point.curve(policy, test, macs, grid)
 
 
@@ -180,7 +184,7 @@ def _side(model: LoadedModel, policy: ThresholdPolicy, trace: Trace) -> Side:
     return Side(trace, table(cost(model, trace.lengths.tolist()), trace.lengths), trace_depths(policy, trace))
 
 
-def _exits(test: Trace, macs: Tensor, metric: str) -> list[Section]:
+def _exits(test: Trace, macs: Tensor, metric: Metric) -> list[Section]:
     """The figures of every exit as if all samples left there."""
     rows = []
     for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
@@ -200,7 +204,7 @@ def _exits(test: Trace, macs: Tensor, metric: str) -> list[Section]:
     return rows
 
 
-def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> Section:
+def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: Metric) -> Section:
     """The section `results` of a trace with cumulative macs (N, E) and exit depths (N,), without timings."""
     rows, labels = torch.arange(len(depth)), test.labels.numpy()
     answers, full_answers = test.logits[rows, depth - 1].argmax(-1).numpy(), test.logits[:, -1].argmax(-1).numpy()
@@ -208,7 +212,7 @@ def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> Section:
     return {
         "accuracy": metrics.accuracy(answers, labels),
         "accuracy_full": metrics.accuracy(full_answers, labels),
-        "score": {"metric": metric, "value": metrics.score(metric, answers, labels)},
+        "score": {"metric": metrics.metric_name(metric), "value": metrics.score(metric, answers, labels)},
         "score_full": metrics.score(metric, full_answers, labels),
         "exit_histogram": metrics.exit_histogram(depth.numpy(), test.logits.shape[1]),
         "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
@@ -216,11 +220,6 @@ def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: str) -> Section:
         "gmacs_full": float(full.mean() / 1e9),
         "mac_speedup": metrics.mac_speedup(spent, full),
     }
-
-
-def _score(dataset: Dataset) -> accuracy_drop.Score:
-    """The task's own metric as a function of answers and labels."""
-    return lambda answers, labels: metrics.score(dataset.metric, answers, labels)
 
 
 def _rule_ops(policy: ThresholdPolicy, depth: Tensor, model: LoadedModel) -> dict[str, float] | None:

@@ -79,7 +79,7 @@ def policy_at_operating_point(
     with applied(hardware):
         trace = traced(model, dataset.calibration, 64, hardware.device, "float32", "trace calibration")
         macs = table(cost(model, trace.lengths.tolist()), trace.lengths)
-    return operating_point.settle(policy, model, trace, macs, choose, node["max_drop"])[0]
+    return operating_point.settle(policy, model, trace, macs, choose, node["max_drop"], dataset.metric)[0]
 
 
 def source_weights_hash(config: Mapping[str, Any], config_dir: str = "") -> str | None:

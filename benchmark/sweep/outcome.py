@@ -54,10 +54,16 @@ def record_summary(record: Record) -> str:
     if not record.results:
         return record.status
     results = record.results
+    score = results.get("score", {"metric": "accuracy"})
+    own = ""
+    if score["metric"] != "accuracy":
+        own = f"{score['metric']} {score['value']:.3f} of {results['score_full']:.3f}, "
+    warnings = "".join(f"; warning: {text}" for text in results.get("warnings", []))
+    accuracy, full = results["accuracy"]["value"], results["accuracy_full"]["value"]
     return (
-        f"{record.status}: accuracy {results['accuracy']['value']:.3f} of {results['accuracy_full']['value']:.3f}, "
+        f"{record.status}: {own}accuracy {accuracy:.3f} of {full:.3f}, "
         f"mean exit {results['mean_exit_depth']:.2f} of {len(record.exits)}, "
-        f"MAC speed-up {results['mac_speedup']:.2f}, {_timing(record.latency)}"
+        f"MAC speed-up {results['mac_speedup']:.2f}, {_timing(record.latency)}{warnings}"
     )
 
 

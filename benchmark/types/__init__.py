@@ -18,7 +18,7 @@ from benchmark.types.protocols import (
     unwatched,
 )
 from benchmark.types.results import Cost, Perturbed, Trace
-from benchmark.types.samples import Batch, Dataset, ImageSample, Sample, TextSample
+from benchmark.types.samples import Batch, Dataset, ImageSample, Metric, Sample, TextSample
 
 __all__ = [
     "Batch",
@@ -30,6 +30,7 @@ __all__ = [
     "Hardware",
     "ImageSample",
     "Latency",
+    "Metric",
     "NotApplicable",
     "Objective",
     "Perturbed",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -33,13 +33,17 @@ class ImageSample:
 Sample = TextSample | ImageSample
 
 
+# A metric by name, or a function of answers (N,) and labels (N,), both NumPy columns of whole numbers.
+Metric = str | Callable[[Any, Any], float]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The three splits of a dataset; calibration is cut from train and never trained on.
 
     fingerprint: sha256 over decoded inputs and labels of all splits, the same whichever source served them.
-    metric: the task's own, "accuracy", "f1" or "matthews"; see `metrics.score`. Records give it beside accuracy;
-    thresholds are chosen on accuracy whatever it is.
+    metric: the task's own, "accuracy", "f1" or "matthews", or a function of answers and labels (N,), larger is better;
+    see `metrics.score`. Records give it beside accuracy, and thresholds are chosen on it.
     """
 
     name: str
@@ -51,7 +55,7 @@ class Dataset:
     calibration: Sequence[Sample]
     test: Sequence[Sample]
     fingerprint: str
-    metric: str = "accuracy"
+    metric: Metric = "accuracy"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from benchmark.config.compose import build
 from benchmark.engine.execute import run_early
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.base import live, replay, signals
-from benchmark.policies.calibration import operating_point
+from benchmark.policies.calibration import threshold_grid
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
 from benchmark.policies.never import Never
@@ -59,7 +59,7 @@ TUNED = [name for name in NAMES if from_yaml(name)[1]]
 
 
 def some_thresholds(policy) -> list[float]:
-    at = operating_point.thresholds(signals(policy, LOGITS, EXTRA), policy.rising)
+    at = threshold_grid.thresholds(signals(policy, LOGITS, EXTRA), policy.rising)
     return at[torch.linspace(0, len(at) - 1, 5).round().long()].tolist()
 
 
@@ -173,7 +173,7 @@ def test_a_rule_that_says_itself_what_stops_is_asked():
 @pytest.mark.parametrize("name", TUNED)
 def test_thresholds_reach_from_no_early_exit_to_the_earliest(name):
     policy, _ = from_yaml(name)
-    at = operating_point.thresholds(signals(policy, LOGITS, EXTRA), policy.rising).tolist()
+    at = threshold_grid.thresholds(signals(policy, LOGITS, EXTRA), policy.rising).tolist()
     depths = torch.stack([replay(policy.at(threshold), LOGITS, EXTRA) for threshold in at])  # (K, N)
     assert (depths == EXITS).all(1).any()
     earliest = {"pcee": 2}.get(name, 1)

@@ -41,7 +41,7 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     dataset, model = build(cfg.dataset), build(cfg.model).eval()
     clean = traced(model, dataset.calibration, 64, "cpu", "float32", "trace calibration")
     macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
-    policy, _ = operating_point.settle(build(rule, threshold=0), model, clean, macs, True, max_drop)
+    policy, _ = operating_point.settle(build(rule, threshold=0), model, clean, macs, True, max_drop, dataset.metric)
     chosen = take(dataset.test, samples, seed)
     seen = traced(model, chosen, 64, "cpu", "float32", "trace")
     spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)

@@ -6,25 +6,23 @@ drop that was kept; both are recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.policies.base import ThresholdPolicy, first_exit, trace_depths, trace_signals
 from benchmark.policies.calibration import operating_point
+from benchmark.policies.calibration.threshold_grid import candidates
 from benchmark.records import metrics
-from benchmark.types import Trace
+from benchmark.types import Metric, Trace
 
 DROPS = (0.0, 0.01, 0.02)
 POINTS = 200  # thresholds of the area
-Score = Callable[[np.ndarray, np.ndarray], float]  # answers (N,), labels (N,) -> the task's score
 
 
 def section(
-    policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, score: Score
+    policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, metric: Metric
 ) -> dict[str, Any]:
     """What a record's results say of a rule's range: at_drop, area, and whether it is only a bound on others.
 
@@ -33,10 +31,10 @@ def section(
     """
     solves = hasattr(policy, "fit")
     return {
-        "at_drop": [at_drop(policy, clean, clean_macs, test, macs, score, drop) for drop in DROPS]
+        "at_drop": [at_drop(policy, clean, clean_macs, test, macs, metric, drop) for drop in DROPS]
         if policy.tunable and not solves
         else [],
-        "area": None if solves else area(policy, clean, test, macs, score),
+        "area": None if solves else area(policy, clean, test, macs, metric),
         "bound": policy.reads == "hindsight",
     }
 
@@ -47,42 +45,39 @@ def at_drop(
     clean_macs: Tensor,
     test: Trace,
     macs: Tensor,
-    score: Score,
+    metric: Metric,
     max_drop: float,
 ) -> dict[str, float]:
-    """The cheapest threshold within `max_drop` of full depth's accuracy on calibration data, and what it gives on test.
-
-    A drop in accuracy, whatever the task's score: 0.01 is one point.
-    """
-    point = operating_point.choose(policy, clean, clean_macs, max_drop)
+    """The cheapest threshold within `max_drop` of full depth's score on calibration data, and what it gives on test."""
+    point = operating_point.choose(policy, clean, clean_macs, max_drop, metric)
     depth = trace_depths(policy.at(point.threshold), test)
     spent, full = macs.gather(1, (depth - 1)[:, None])[:, 0], macs[:, -1]
     return {
         "max_drop": max_drop,
         "threshold": point.section()["threshold"],
-        "score": _score(test, depth, score),
+        "score": _score(test, depth, metric),
         "mac_speedup": metrics.mac_speedup(spent.numpy(), full.numpy()),
         "mean_exit_depth": metrics.mean_exit_depth(depth.numpy()),
     }
 
 
-def area(policy: ThresholdPolicy, clean: Trace, test: Trace, macs: Tensor, score: Score) -> float | None:
+def area(policy: ThresholdPolicy, clean: Trace, test: Trace, macs: Tensor, metric: Metric) -> float | None:
     """`metrics.score_area` of the rule on the test trace, at thresholds that part the calibration trace.
 
     An oracle may spend more and answer the same, so its best score reaches to the dearest budget.
     """
     signal = trace_signals(policy, test)  # (N, E)
     mean_macs, scores = [], []
-    for threshold in operating_point.thresholds(trace_signals(policy, clean), policy.rising, POINTS).tolist():
+    for threshold in candidates(policy, clean, POINTS).tolist():
         depth = first_exit(policy.at(threshold).stops(signal))
         mean_macs.append(float(macs.gather(1, (depth - 1)[:, None]).mean()))
-        scores.append(_score(test, depth, score))
-    ends = [_score(test, torch.full_like(test.labels, depth), score) for depth in (1, test.logits.shape[1])]
+        scores.append(_score(test, depth, metric))
+    ends = [_score(test, torch.full_like(test.labels, depth), metric) for depth in (1, test.logits.shape[1])]
     if policy.reads == "hindsight":
         ends[1] = max(*ends, *scores)
     return metrics.score_area(mean_macs, scores, [float(macs[:, 0].mean()), float(macs[:, -1].mean())], ends)
 
 
-def _score(trace: Trace, depth: Tensor, score: Score) -> float:
+def _score(trace: Trace, depth: Tensor, metric: Metric) -> float:
     answers = trace.logits[torch.arange(len(depth)), depth - 1].argmax(-1)
-    return float(score(answers.numpy(), trace.labels.numpy()))
+    return metrics.score(metric, answers.numpy(), trace.labels.numpy())

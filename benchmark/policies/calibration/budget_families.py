@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmark.policies.calibration import geometric_sweep
 from benchmark.policies.calibration.certainty import SIGNALS
 from benchmark.policies.calibration.evidence import Evidence, outcomes, read
-from benchmark.policies.calibration.solver import between, solve
+from benchmark.policies.calibration.solver import solve
 from benchmark.types import Trace
 
 PHASE = 2.0  # cycles of a draw per unit of logits
@@ -64,5 +64,4 @@ def at_random(
     best = solve(confident, budgets, estimate) if best is None else best
     leaving = outcomes(confident, best).leaving  # (P, E)
     found = geometric_sweep.thresholds(drawn, leaving)
-    found = between(found, [column.contiguous().unique() for column in drawn.sureness[:, :-1].T])
     return torch.where(leaving[:, :-1] > 0, found, math.inf)

@@ -7,11 +7,13 @@ after that is arithmetic on three small tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import isotonic_regression
 from torch import Tensor
+
+from benchmark.policies.calibration.threshold_grid import measure_margins, snapped
 
 CHUNK = 256  # rows of the trace read at once: small enough to stay in the processor's cache
 
@@ -27,6 +29,8 @@ class Evidence:
     sureness: Tensor
     right: Tensor
     macs: Tensor
+    margins: Tensor | None = None  # (N, E) float32: how far rounding can move each sureness; None for not at all
+    is_between: bool = False  # whether sureness is that of `between_values`
 
     @property
     def num_exits(self) -> int:
@@ -57,9 +61,21 @@ def read(logits: Tensor, labels: Tensor, macs: Tensor, sureness: Callable[[Tenso
 
     sureness: logits (…, C) -> (…,), larger is surer.
     """
-    parts = [(sureness(chunk), chunk.argmax(-1)) for chunk in logits.split(CHUNK)]
-    sure, answers = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(sure.float(), answers == labels[:, None], macs.double())
+    parts = [(sureness(part), part.argmax(-1), measure_margins(part, sureness)) for part in logits.split(CHUNK)]
+    sure, answers, margins = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evidence(sure.float(), answers == labels[:, None], macs.double(), margins)
+
+
+def between_values(evidence: Evidence) -> Evidence:
+    """The same with each sureness lowered to the midpoint below it, so that thresholds chosen among them lie on none.
+
+    A threshold found here parts the samples of the evidence itself in the same way.
+    """
+    if evidence.is_between:
+        return evidence
+    margins = torch.zeros_like(evidence.sureness) if evidence.margins is None else evidence.margins
+    columns = [snapped(*column) for column in zip(evidence.sureness.T, margins.T, strict=True)]
+    return replace(evidence, sureness=torch.stack(columns, 1), is_between=True)
 
 
 def smoothed(evidence: Evidence) -> Tensor:

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.policies.calibration.evidence import Evidence
+from benchmark.policies.calibration.evidence import Evidence, between_values
 
 POINTS = range(1, 60)
 STEP = 20  # q = p / STEP
@@ -31,8 +31,10 @@ def released_q() -> Tensor:
 def thresholds(evidence: Evidence, share: Tensor) -> Tensor:
     """Shares (P, E) -> thresholds (P, E − 1) found on the evidence; infinite where fewer are left than should leave.
 
-    Samples of equal confidence leave together, so that more may leave than asked.
+    Samples of equal confidence leave together, and so do those that rounding could exchange, so that more may leave
+    than asked. Thresholds lie between the values of the evidence.
     """
+    evidence = between_values(evidence)
     n, found = len(evidence), torch.full((len(share), evidence.num_exits - 1), math.inf)
     gone = torch.zeros(len(share), n, dtype=torch.bool)
     for exit_ in range(evidence.num_exits - 1):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmark.policies.calibration import geometric_sweep
-from benchmark.policies.calibration.evidence import Evidence, outcomes, smoothed
+from benchmark.policies.calibration.evidence import Evidence, between_values, outcomes, smoothed
 from benchmark.policies.calibration.lagrangian import path
 from benchmark.policies.calibration.pairwise_search import Point, Tables, around, grid
 from benchmark.types import ExitbenchError
@@ -40,6 +40,7 @@ def solve(evidence: Evidence, budgets: Sequence[float], estimate: str = "isotoni
     """
     check(evidence, budgets)
     worth = evidence.right.double() if estimate == "counted" else smoothed(evidence)
+    evidence = between_values(evidence)
     limits = [budget * len(evidence) * (1 + 1e-12) for budget in budgets]
     starts = _swept(evidence, worth, limits)
     exits = evidence.num_exits
@@ -54,7 +55,7 @@ def solve(evidence: Evidence, budgets: Sequence[float], estimate: str = "isotoni
     for (point, least), most in zip(starts, limits, strict=True):
         if most not in found:
             found[most] = _improved(tables, ranked, point, most, least).thresholds
-    return between(torch.stack([found[most] for most in limits]), ranked)[:, : exits - 1]
+    return torch.stack([found[most] for most in limits])[:, : exits - 1]
 
 
 def check(evidence: Evidence, budgets: Sequence[float]) -> None:
@@ -81,7 +82,8 @@ def _padded(evidence: Evidence) -> Evidence:
     """Two exits as three, of which the last two are one and the same, so that one grid does for both."""
     sureness, right, macs = evidence.sureness, evidence.right, evidence.macs
     sureness = torch.stack([sureness[:, 0], torch.zeros(len(sureness)), sureness[:, 1]], 1)
-    return Evidence(sureness, *(torch.cat([table, table[:, -1:]], 1) for table in (right, macs)))
+    columns = (torch.cat([table, table[:, -1:]], 1) for table in (right, macs))
+    return Evidence(sureness, *columns, is_between=evidence.is_between)
 
 
 def _swept(evidence: Evidence, worth: Tensor, limits: Sequence[float]) -> list[tuple[Point, float]]:
@@ -175,14 +177,3 @@ def _thinned(values: Tensor, most: int) -> Tensor:
     if len(values) <= most:
         return values
     return values[torch.linspace(0, len(values) - 1, most).round().long()]
-
-
-def between(found: Tensor, ranked: list[Tensor]) -> Tensor:
-    """Thresholds (P, E − 1) halfway down to the next value seen: the same samples leave, and none sits on the edge."""
-    columns = []
-    for column, values in zip(found.T, ranked, strict=True):
-        place = torch.searchsorted(values, column.contiguous()).clamp(max=len(values) - 1)
-        below = values[(place - 1).clamp(min=0)]
-        middle = ((column.double() + below.double()) / 2).float()
-        columns.append(torch.where((middle > below) & (place > 0) & column.isfinite(), middle, column))
-    return torch.stack(columns, 1)

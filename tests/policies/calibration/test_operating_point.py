@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.policies.base import replay, signals
-from benchmark.policies.calibration import operating_point
+from benchmark.policies.calibration import operating_point, threshold_grid
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
@@ -41,7 +41,7 @@ def test_the_choice_is_the_cheapest_within_the_drop(policy, seed, drop):
     full = float((trace.logits[:, -1].argmax(-1) == trace.labels).double().mean())
     assert accuracy == pytest.approx(point.calibration_accuracy)
     assert accuracy >= full - drop - 1e-9
-    for threshold in operating_point.thresholds(signals(policy, trace.logits), policy.rising).tolist():
+    for threshold in threshold_grid.thresholds(signals(policy, trace.logits), policy.rising).tolist():
         other, other_cost = outcome(threshold)
         assert other < full - drop - 1e-9 or other_cost >= cost - 1e-9
 
@@ -49,7 +49,7 @@ def test_the_choice_is_the_cheapest_within_the_drop(policy, seed, drop):
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_thresholds_reach_from_no_early_exit_to_all(policy):
     trace, macs = random_trace(1)
-    at = operating_point.thresholds(signals(policy, trace.logits), policy.rising)
+    at = threshold_grid.thresholds(signals(policy, trace.logits), policy.rising)
     depth = operating_point.curve(policy, trace, macs, at).depth
     assert float(depth.max()) == 4
     assert float(depth.min()) == 1
@@ -94,8 +94,11 @@ def off_at_equals(policy, trace, macs, at):
 def check_curve(curve, policy, seed):
     trace, macs = random_trace(seed, n=40)
     trace.logits[::3] = trace.logits[:1]  # equal signals
-    seen = operating_point.thresholds(signals(policy, trace.logits), policy.rising)
-    at = torch.cat([seen, seen[:-1] + 0.5 * seen.diff(), torch.tensor([-9.0, 0.0, 1.0, 9.0, float("inf")]).double()])
+    seen = threshold_grid.thresholds(signals(policy, trace.logits), policy.rising)
+    on_values = signals(policy, trace.logits).unique().double()
+    at = torch.cat(
+        [seen, on_values, seen[:-1] + 0.5 * seen.diff(), torch.tensor([-9.0, 0.0, 1.0, 9.0, float("inf")]).double()]
+    )
     at = at.clamp(min=0) if isinstance(policy, Patience) else at
     at = at[at.isfinite()] if isinstance(policy, Patience) else at
     found = curve(policy, trace, macs, at)
