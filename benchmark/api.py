@@ -220,29 +220,32 @@ def measure(
     batch: int = 32,
     refill: bool = True,
     time_limit_s: float = 60.0,
+    processes: int = 5,
     seed: int = 0,
 ) -> Latency:
     """Time early exit beside full depth, paired and interleaved, until the ratio is precise enough or time is up.
 
-    model: a model, which is timed in this process, or a configuration such as `chosen.model_config`, which a worker
-    process builds and times, as in `exitbench run`. hardware: a choice of conf/hardware, or a `Hardware`.
-    batch, refill: of the scenario `offline`. Where `unreliable` of the result is not empty, it lists the reasons.
+    model: a model, which is timed in this process, or a configuration such as `chosen.model_config`, which worker
+    processes build and time, `processes` of them as in `exitbench run`. An interval from this process alone
+    (`result.processes` is 1) does not contain the variance between processes.
+    hardware: a choice of conf/hardware, or a `Hardware`. batch, refill: of the scenario `offline`. Where
+    `unreliable` of the result is not empty, it lists the reasons.
 
     Raises:
         ExitbenchError: a profile that this machine lacks; no samples, or fewer than a batch; a rule that needs labels.
     """
     from benchmark.hardware.profiles import applied
+    from benchmark.timing.processes import time_in_processes
     from benchmark.timing.stopwatch import Limits
     from benchmark.timing.timed_task import TimedTask, time_task
-    from benchmark.timing.worker import time_in_worker
 
     if not len(samples):
         raise ExitbenchError("measure: expected at least one sample, got none")
     profile = _profile(hardware)
-    limits = Limits(time_limit_s=time_limit_s)
+    limits = Limits(time_limit_s=time_limit_s, processes=processes if isinstance(model, Mapping) else 1)
     task = TimedTask(policy, samples, profile, limits, seed, scenario, batch, refill)
     if isinstance(model, Mapping):
-        return time_in_worker(dict(model), task)
+        return time_in_processes(dict(model), task)
     with applied(profile):
         return time_task(model, task)
 

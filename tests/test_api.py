@@ -53,7 +53,7 @@ def test_weights_are_loaded_on_the_profiles_threads(ask, tmp_path, monkeypatch):
         else:
             chosen = api.load(*words, config_dir=CONF)
             task = TimedTask(Never(), chosen.clean_samples, chosen.hardware, Limits(min_passes=2, max_passes=2))
-            _ = worker_entry._timed(chosen.model_config, task) if ask == "worker" else chosen.model
+            _ = worker_entry._answer(chosen.model_config, task) if ask == "worker" else chosen.model
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -89,9 +89,9 @@ def compile_model(
     return {"compile_s": max(0.0, seconds[0] - seconds[1]), "compiled": counts}
 
 
-def compiled_late(before: int) -> list[str]:
-    """A reason to call a measurement unreliable if graphs were compiled since `graph_count` returned `before`."""
-    return [f"{graph_count() - before} graph(s) were compiled while the clock ran"] if graph_count() > before else []
+def compiled_late(graphs: int) -> list[str]:
+    """The reason to call a measurement unreliable if graphs were compiled during it; empty for none."""
+    return [f"{graphs} graph(s) were compiled while the clock ran"] if graphs > 0 else []
 
 
 def _from_disk() -> int:

@@ -7,6 +7,7 @@ older one may not, is not asked of it.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,11 +76,14 @@ def _clocked(latency: Section) -> Iterator[tuple[str, Any, Any]]:
     if not all(latency.get(name) for name in [*names, "sample_of"]):
         return
     headline = latency["clock"]
-    full, early, canary = (_table(latency, f"{kind}_{headline}_ms") for kind in ("full", "early", "canary"))
-    yield "speedup", latency["speedup"], _ratio(full, early)
-    yield "canary", latency["canary"], _ratio(full, canary)
+    yield "speedup", latency["speedup"], _ratio(latency, "early", headline)
+    yield "canary", latency["canary"], _ratio(latency, "canary", headline)
+    yield "speedup_wall", latency.get("speedup_wall"), _ratio(latency, "early", "wall")
+    yield "processes", latency.get("processes"), len(set(latency.get("process_of") or [0]))
+    if latency.get("between_process_sd") is not None:
+        again = statistics.stdev(_log_ratios(latency, "early", headline))
+        yield "between_process_sd", latency["between_process_sd"], again
     wall = _table(latency, "full_wall_ms"), _table(latency, "early_wall_ms")
-    yield "speedup_wall", latency.get("speedup_wall"), _ratio(*wall)
     for name, kind in (("latency_ms", "early"), ("full_ms", "full")):
         for percent in (50, 90, 99):
             again = float(np.percentile(latency[f"{kind}_wall_ms"], percent))
@@ -88,10 +92,13 @@ def _clocked(latency: Section) -> Iterator[tuple[str, Any, Any]]:
         yield name, latency.get(name), 1e3 * latency["n"] / float(_typical(*wall)[kind].sum())
 
 
-def _table(latency: Section, name: str) -> NDArray[np.float64]:
-    """Observations as (units, rounds)."""
-    order = np.argsort(latency["sample_of"], kind="stable")
-    return np.asarray(latency[name], dtype=float)[order].reshape(len(set(latency["sample_of"])), -1)
+def _table(latency: Section, name: str, process: int | None = None) -> NDArray[np.float64]:
+    """Observations as (units, rounds), of one process or of all."""
+    times, samples = np.asarray(latency[name], dtype=float), np.asarray(latency["sample_of"])
+    if process is not None:
+        rounds = np.asarray(latency["process_of"]) == process
+        times, samples = times[rounds], samples[rounds]
+    return times[np.argsort(samples, kind="stable")].reshape(len(set(samples.tolist())), -1)
 
 
 def _typical(full: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -100,6 +107,16 @@ def _typical(full: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDA
     return top, top * np.exp(np.median(np.log(other / full), axis=1))
 
 
-def _ratio(full: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    top, bottom = _typical(full, other)
-    return float(top.sum() / bottom.sum())
+def _ratio(latency: Section, kind: str, clock: str) -> float:
+    """Full depth over `kind`, total over total; the geometric mean over processes where several were timed."""
+    return math.exp(statistics.fmean(_log_ratios(latency, kind, clock)))
+
+
+def _log_ratios(latency: Section, kind: str, clock: str) -> list[float]:
+    """The log ratio in each process."""
+    log_ratios = []
+    for process in sorted(set(latency.get("process_of") or [])) or [None]:
+        full, other = (_table(latency, f"{name}_{clock}_ms", process) for name in ("full", kind))
+        top, bottom = _typical(full, other)
+        log_ratios.append(math.log(top.sum() / bottom.sum()))
+    return log_ratios

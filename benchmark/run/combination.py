@@ -87,7 +87,8 @@ class Combination:
         """The stopwatch's limits."""
         from benchmark.timing.stopwatch import Limits
 
-        return Limits(time_limit_s=self._cfg.timing.time_limit_s)
+        timing = self._cfg.timing
+        return Limits(time_limit_s=timing.time_limit_s, processes=timing.processes)
 
 
 def _seeded(node: DictConfig, seed: int) -> Any:

@@ -26,11 +26,11 @@ from benchmark.run import collapse, examples, precision
 from benchmark.run.model import LoadedModel
 from benchmark.run.precision import Tracer
 from benchmark.run.settings import Identity, Settings
-from benchmark.timing.audit import audit
+from benchmark.timing.audit import audit_processes
 from benchmark.timing.executed_macs import executed_macs
+from benchmark.timing.processes import time_in_processes
 from benchmark.timing.stopwatch import Limits
 from benchmark.timing.timed_task import TimedTask, check_scenario, time_task
-from benchmark.timing.worker import time_in_worker
 from benchmark.types import Dataset, Hardware, Latency, Metric, Sample, TextSample, Trace, Workload
 from benchmark.utils import cache_usage
 
@@ -156,8 +156,11 @@ def _protocol(
 
 
 def _time(model: LoadedModel, task: TimedTask, macs: Tensor, model_config: Section | None) -> Latency:
-    """Time in a worker process if the model can be built again, else here; `offline` with the MACs of its batches."""
-    found = time_task(model, task) if model_config is None else time_in_worker(model_config, task)
+    """Time the task in worker processes, or in this one if there is no model_config; adds the MACs of its batches."""
+    if model_config is None:
+        found = time_task(model, replace(task, limits=replace(task.limits, processes=1)))
+    else:
+        found = time_in_processes(model_config, task)
     if task.scenario != "offline":
         return replace(found, padding_share=0.0)
     counted = executed_macs(model, task)
@@ -169,8 +172,9 @@ def _time(model: LoadedModel, task: TimedTask, macs: Tensor, model_config: Secti
 def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> Judgement:
     """The sections of a live run and the record's status: failed where the live run differs from the replay."""
     extra = None if test.extra is None else test.extra[: latency.n]
-    seen = audit(policy, test.logits[: latency.n], latency.exit_depths, latency.predictions, extra, tie)
-    failed = [] if seen.passed else [f"audit: of {seen.n} live samples {seen.exits_differ} left at another exit and "
+    seen = audit_processes(policy, test.logits[: latency.n], latency, extra, tie)
+    runs = seen.n * seen.processes
+    failed = [] if seen.passed else [f"audit: of {runs} live samples {seen.exits_differ} left at another exit and "
                                      f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
     return {
         "status": "failed" if failed else "unreliable" if latency.unreliable else "ok",

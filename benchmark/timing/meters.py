@@ -1,30 +1,39 @@
-"""Bytes and joules: what a process held, what a model weighs, and what a meter counted where the machine has one."""
+"""Memory and energy meters: resident memory of a process, size of a model's weights, RAPL and NVML energy counters."""
 
 from __future__ import annotations
 
 import resource
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar
 
 import torch
 
 RAPL = Path("/sys/class/powercap")
+Unit = TypeVar("Unit")
 
 
 def resident_bytes() -> int:
-    """Bytes of memory this process holds now."""
+    """Resident memory of this process in bytes."""
     import psutil
 
     return psutil.Process().memory_info().rss
 
 
-def peak_resident_bytes() -> int:
-    """The most bytes this process has held since it began to run its program.
+def process_age_s() -> float:
+    """Seconds since this process was started, interpreter and imports included."""
+    import psutil
 
-    On Linux from the memory's own high-water mark: `getrusage` begins with the parent's peak in a child.
+    return max(0.0, time.time() - psutil.Process().create_time())
+
+
+def peak_resident_bytes() -> int:
+    """Peak resident memory of this process in bytes, since its program started.
+
+    On Linux from VmHWM, because in a child `getrusage` starts at the parent's peak.
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -47,34 +56,33 @@ def weight_bytes(model: object) -> int | None:
 
 
 def _packed(model: torch.nn.Module) -> list[torch.Tensor]:
-    """Weights that quantised modules keep outside their parameters."""
-    found: list[torch.Tensor] = []
+    """Weights of quantised modules, which are not parameters."""
+    tensors: list[torch.Tensor] = []
     for module in model.modules():
-        packed: Any = getattr(module, "_weight_bias", None)
-        if callable(packed) and not list(module.children()):  # a layer passes on what the module in it holds
-            held: Any = packed()
-            found += [tensor for tensor in held if tensor is not None]
-    return found
+        weight_and_bias: Callable[[], Sequence[torch.Tensor | None]] | None = getattr(module, "_weight_bias", None)
+        if weight_and_bias is not None and not list(module.children()):  # a wrapper returns its child's weights
+            tensors += [tensor for tensor in weight_and_bias() if tensor is not None]
+    return tensors
 
 
 def peak_device_bytes(device: str) -> int | None:
-    """The most bytes torch has allocated on a CUDA device; None elsewhere."""
+    """Peak bytes that torch has allocated on a CUDA device; None on other devices."""
     return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
 
 
 @dataclass(frozen=True)
 class Meter:
-    """A counter of joules that only grows, and what it counts."""
+    """A monotonic energy counter and the name of its source."""
 
     source: str
     joules: Callable[[], float]
 
 
 def energy_meter(device: str) -> Meter | None:
-    """The machine's own energy meter for a device, or None: nothing here estimates.
+    """The hardware energy meter of a device, or None; energy is never estimated.
 
-    The processor's is RAPL (whole packages, idle power included), readable by root or where the system allows it;
-    a GPU's is NVML's total, through the library nvidia-ml-py where it is installed.
+    CPU: RAPL (whole packages, idle power included), readable by root or if the system allows it. GPU: NVML's total
+    energy, if the package nvidia-ml-py is installed.
     """
     if device.startswith("cuda"):
         return _nvml(torch.device(device).index or 0)
@@ -117,11 +125,19 @@ def _nvml(index: int) -> Meter | None:
     return Meter("nvml, whole device", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
 
 
+class Energy(TypedDict):
+    """Joules per sample, and the meter."""
+
+    energy_source: str
+    energy_full_j: float
+    energy_j: float
+
+
 def energy(
-    counter: Meter, full: Callable[[Any], Any], early: Callable[[Any], Any], units: Sequence[Any], samples: int,
-    synchronise: Callable[[], None], passes: int = 3,
-) -> dict[str, Any]:  # fmt: skip
-    """Joules per sample over whole passes, full depth and early exit in turns: meters tick too slowly for one unit."""
+    counter: Meter, full: Callable[[Unit], object], early: Callable[[Unit], object], units: Sequence[Unit],
+    samples: int, synchronise: Callable[[], None], passes: int = 3,
+) -> Energy:  # fmt: skip
+    """Joules per sample over whole passes, alternating full depth and early exit: meters are too slow for one unit."""
     spent = {"energy_full_j": 0.0, "energy_j": 0.0}
     for _ in range(passes):
         for name, run in (("energy_full_j", full), ("energy_j", early)):
@@ -131,4 +147,5 @@ def energy(
                 run(unit)
             synchronise()
             spent[name] += counter.joules() - before
-    return {"energy_source": counter.source, **{name: joules / passes / samples for name, joules in spent.items()}}
+    full_j, early_j = (spent[name] / passes / samples for name in ("energy_full_j", "energy_j"))
+    return {"energy_source": counter.source, "energy_full_j": full_j, "energy_j": early_j}

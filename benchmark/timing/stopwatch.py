@@ -1,9 +1,12 @@
-"""The stopwatch: paired, interleaved rounds of full depth, early exit and a canary, which judge themselves."""
+"""The stopwatch: paired, interleaved rounds of full depth, early exit and a canary, in one process.
+
+Several processes: `processes.time_in_processes`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +15,6 @@ import numpy as np
 
 from benchmark.engine import offline
 from benchmark.engine.execute import run_early, run_full
-from benchmark.timing import statistics as bootstrap
 from benchmark.timing import summary
 from benchmark.timing.rounds import Clock, ClockName, Observations, Runs, pass_order, run_round, warm_up
 from benchmark.timing.timed_section import REAL_CLOCK, timed_section
@@ -24,23 +26,38 @@ from benchmark.utils.progress import track
 class Limits:
     """When to stop. Passes are whole: each sample is timed equally often.
 
-    Two are always finished; another is begun only if it fits into what is left of `time_limit_s` seconds (warm-up
-    included), so a limit too short for two is exceeded, and the record says that it was the limit that stopped it.
+    time_limit_s: of all processes together, warm-up and, with several, start-up included. Two passes in a single
+    process, and one in each of several, are always finished. Another one is begun only if it fits into the time left,
+    so a limit that is too short is exceeded, and the record says that it was the limit that stopped it.
+    processes: fresh interpreters that each time all samples; the interval contains the variance between them.
     """
 
     time_limit_s: float = 60.0
-    min_passes: int = 3  # before the interval may stop it: a median of two is a mean, which one burst can move
-    max_passes: int = 200
-    half_width: float = 0.02  # relative, of what more rounds can still remove: bootstrap.repeat_half_width
+    min_passes: int = 3  # of all processes, before precision may stop it: one burst can move a median of two
+    max_passes: int = 200  # of one process
+    half_width: float = 0.02  # relative: the noise of rounds that may be left in the speed-up
+    processes: int = 1
 
     def __post_init__(self) -> None:
         seconds = self.time_limit_s
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
             raise ExitbenchError(f"timing.time_limit_s: expected seconds above 0, got {seconds!r}")
+        if isinstance(self.processes, bool) or not isinstance(self.processes, int) or not 1 <= self.processes <= 100:
+            raise ExitbenchError(f"timing.processes: expected a whole number from 1 to 100, got {self.processes!r}")
         if not 2 <= self.min_passes <= self.max_passes:
             raise ExitbenchError(
                 f"min_passes, max_passes: expected 2 <= min <= max, got {self.min_passes} and {self.max_passes}"
             )
+
+    @property
+    def passes_before_precision(self) -> int:
+        """Passes of one process before its precision may stop it."""
+        return math.ceil(self.min_passes / self.processes)
+
+    @property
+    def passes_before_time(self) -> int:
+        """Passes of one process before the time limit may stop it."""
+        return 2 if self.processes == 1 else 1
 
 
 DEFAULT_LIMITS = Limits()
@@ -55,7 +72,7 @@ def stopwatch(
     limits: Limits = DEFAULT_LIMITS,
     seed: int = 0,
 ) -> Latency:
-    """Time a model with and without early exit, one sample at a time (scenario `single_stream`).
+    """Time a model with and without early exit, one sample at a time (scenario `single_stream`, MLPerf's name).
 
     batches: collated batches of one sample, already on the device and in the dtype of `hardware`, as is the model.
     Waits while another timed run of this user is under way on this host. Raises ExitbenchError on larger batches.
@@ -72,12 +89,21 @@ def stopwatch(
             headline=headline,
             limits=limits,
             seed=seed,
+            warm_up_units=one_of_each_shape(batches),
         )
-    return replace(found, noise=disturbed)
+    return replace(found, noise=dict(disturbed))
+
+
+def one_of_each_shape(batches: Sequence[Batch]) -> list[Batch]:
+    """The first batch of each combination of input shapes: what a warm-up has to run, where nothing shrinks."""
+    first: dict[Hashable, Batch] = {}
+    for batch in batches:
+        first.setdefault(tuple(tuple(tensor.shape) for tensor in batch.inputs.values()), batch)
+    return list(first.values())
 
 
 def read_one(answer: tuple[Any, Any]) -> tuple[int, int]:
-    """What `run_early` says of one sample, logits (1, C) and depth (1,) -> prediction and exit depth."""
+    """Logits (1, C) and depth (1,) as `run_early` returns them for one sample -> prediction and exit depth."""
     return int(answer[0].argmax(-1)), int(answer[1])
 
 
@@ -93,15 +119,15 @@ def stopwatch_offline(
 ) -> Latency:
     """Time whole sets (scenario `offline`): full depth against early exit over the same windows of the same batches.
 
-    batches: as for `stopwatch`, of any size. refill: let samples of several batches go on together, where the model
-    can. Answers are in the order of the batches' rows. A sample has no latency of its own here, so percentiles are
-    None; intervals allow for more rounds over the same set.
+    batches: as for `stopwatch`, of any size. refill: let samples of several batches continue together, if the model is
+    a `StagedModel`. Answers are in the order of the batches' rows. A sample has no latency of its own here, so
+    percentiles are None; intervals are those of timing the same set again.
     """
     refill = refill and isinstance(model, StagedModel)
     units = offline.windows(batches, refill)
     samples = sum(map(len, batches))
-    least = max(limits.min_passes, math.ceil(summary.FEWEST_SAMPLES / max(1, len(units))))
-    limits = replace(limits, min_passes=least, max_passes=max(least, limits.max_passes))
+    passes = max(limits.min_passes, math.ceil(summary.FEWEST_SAMPLES / max(1, len(units))))
+    limits = replace(limits, min_passes=passes, max_passes=max(passes, limits.max_passes))
     with timed_section(hardware) as (clock, headline, disturbed):
         found = measure(
             partial(offline.full_window, model),
@@ -119,7 +145,7 @@ def stopwatch_offline(
         name: [one for unit in getattr(found, name) for one in unit] for name in ("predictions", "exit_depths")
     }
     size = max(map(len, batches))
-    return replace(found, scenario="offline", batch=size, refilled=refill, noise=disturbed, **flat)
+    return replace(found, scenario="offline", batch=size, refilled=refill, noise=dict(disturbed), **flat)
 
 
 def measure(
@@ -135,20 +161,24 @@ def measure(
     seed: int = 0,
     over: summary.Over = "samples",
     samples: int | None = None,
+    warm_up_units: Sequence[Any] | None = None,
 ) -> Latency:
     """Time `early` against `full` on each unit, in rounds with a `canary` (another run of `full` unless given).
 
-    read: makes (prediction, exit depth) of what `early` returned; called once per unit, outside the timed windows.
-    headline: the clock `speedup`, the canary and the stop go by. over: what the intervals allow for.
-    samples: how many samples all units hold, one each unless given. Raises ExitbenchError without units.
+    read: turns what `early` returned into (prediction, exit depth); called once per unit, outside the timed windows.
+    headline: the clock for `speedup`, the canary and the stopping rule. over: what the intervals allow for.
+    samples: how many samples all units hold, by default one each. warm_up_units: by default all units.
+
+    Raises:
+        ExitbenchError: no units.
     """
     if not units:
         raise ExitbenchError("timing: expected at least one sample, got none")
     started = clock.wall()
     runs: Runs = (full, early, canary or full)
-    answers, warmup_rounds, capped = warm_up(runs, units, clock, headline, limits.time_limit_s / 4)
-    seen, stopped_by = _watch(runs, units, clock, headline, limits, started, seed, over)
-    answered = [read(answer) for answer in answers]
+    warm = units if warm_up_units is None else warm_up_units
+    warmup_rounds, capped = warm_up(runs, warm, clock, headline, limits.time_limit_s / 4)
+    seen, answers, stopped_by = _watch(runs, units, read, clock, headline, limits, started, seed, over)
     n = len(units) if samples is None else samples
     return Latency(
         scenario="single_stream",
@@ -163,46 +193,44 @@ def measure(
         **summary.percentiles(seen, len(units) if over == "samples" else 0),
         **summary.throughput(seen, n),
         stopped_by=stopped_by,
-        predictions=[prediction for prediction, _ in answered],
-        exit_depths=[depth for _, depth in answered],
+        timed_s=(clock.wall() - started) / 1e9,
+        predictions=[answers[unit][0] for unit in range(len(units))],
+        exit_depths=[answers[unit][1] for unit in range(len(units))],
     )
 
 
 def _watch(
     runs: Runs,
     units: Sequence[Any],
+    read: Callable[[Any], tuple[Any, Any]],
     clock: Clock,
     headline: ClockName,
     limits: Limits,
     started: int,
     seed: int,
     over: summary.Over,
-) -> tuple[Observations, str]:
-    """Whole passes until the interval is narrow enough, the time is up, or the passes are spent."""
-    seen, rng = Observations(), np.random.default_rng(seed)
-    with track((), "timing", total=limits.min_passes * len(units), unit="round") as bar:
+) -> tuple[Observations, dict[int, tuple[Any, Any]], str]:
+    """Whole passes until the ratios are precise, the time is up, or the passes are spent; and the first answers."""
+    seen, answers, rng = Observations(), {}, np.random.default_rng(seed)
+    with track((), "timing", total=limits.passes_before_precision * len(units), unit="round") as bar:
         for passes in range(1, limits.max_passes + 1):
             pass_started = clock.wall()
             for sample, order in pass_order(len(units), rng):
-                wall, cpu = run_round(runs, units[sample], order, clock)
-                seen.sample_of.append(sample)
-                seen.wall_ns.append(wall)
-                seen.cpu_ns.append(cpu)
+                wall, cpu, answer = run_round(runs, units[sample], order, clock)
+                seen.add(sample, wall, cpu)
+                if passes == 1:
+                    answers[sample] = read(answer)
                 bar.update()
-            if passes >= limits.min_passes and _narrow(seen, headline, limits.half_width, seed, over):
-                return seen, "interval"
+            if passes >= limits.passes_before_precision and _precise(seen, headline, limits, seed, over):
+                return seen, answers, "interval"
             now = clock.wall()
-            if passes >= 2 and (now - started) + (now - pass_started) > limits.time_limit_s * 1e9:
-                return seen, "time_limit"
-    return seen, "rounds"
+            late = (now - started) + (now - pass_started) > limits.time_limit_s * 1e9
+            if passes >= limits.passes_before_time and late:
+                return seen, answers, "time_limit"
+    return seen, answers, "rounds"
 
 
-def _narrow(seen: Observations, headline: ClockName, half_width: float, seed: int, over: summary.Over) -> bool:
-    """Whether more rounds have little left to improve, in the speedup and in the canary.
-
-    It looks at widths alone, never at where the canary's interval lies: that would be stopping on a wanted answer.
-    """
-    full, early, canary = seen.tables(headline)
-    if summary.INTERVALS[over](full, canary, seed, draws=500).width > summary.CANARY_WIDTH:
-        return False
-    return bootstrap.repeat_half_width(full, early, seed) <= half_width
+def _precise(seen: Observations, headline: ClockName, limits: Limits, seed: int, over: summary.Over) -> bool:
+    if limits.processes > 1:
+        return summary.is_precise_for(limits.processes, seen, headline, limits.half_width, seed, over)
+    return summary.is_precise(seen, headline, limits.half_width, seed, over)

@@ -1,31 +1,38 @@
-"""What is timed, whichever process it is timed in: chosen samples on a hardware profile under a scenario."""
+"""A timing task, samples on a hardware profile under a scenario, and how to run it in the current process."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from benchmark.engine import offline
-from benchmark.engine.placement import is_reference_precision, place
+from benchmark.engine.placement import Movable, is_reference_precision, place
 from benchmark.hardware.profiles import applied
 from benchmark.timing import meters
 from benchmark.timing.stopwatch import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline
 from benchmark.timing.timed_section import synchronise
-from benchmark.types import Batch, ExitbenchError, Hardware, Latency, Policy, Sample
+from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Hardware, Latency, Policy, Sample
 
 SCENARIOS = ("single_stream", "offline")
+ORDER_SEEDS = 1_000_003  # apart, so that processes and seeds close to each other shuffle differently
+
+
+class Collating(Protocol):
+    """What makes batches of samples."""
+
+    def collate(self, samples: Sequence[Any]) -> Batch: ...
 
 
 @dataclass(frozen=True)
 class TimedTask:
-    """One timed section.
+    """One timing task.
 
-    batch: samples put together at exit 1; 1 in `single_stream`. refill: see `offline`.
+    batch: samples per batch at exit 1; 1 in `single_stream`. refill: see `engine.offline`.
+    process: which of several processes this is; it decides the order of samples, and the first one measures energy.
     """
 
     policy: Policy
@@ -36,58 +43,83 @@ class TimedTask:
     scenario: str = "single_stream"
     batch: int = 1
     refill: bool = True
+    process: int = 0
 
 
-def time_task(model: Any, task: TimedTask) -> Latency:
-    """Place the model, compile it where asked, and time it; answers are in the order of `task.samples`.
+def time_task(model: Movable, task: TimedTask) -> Latency:
+    """Place the model, compile it if the profile says so, and time it in this process.
 
-    Everything runs on the profile's threads, compiling and the energy meter's passes included: code that was compiled
-    for another number of them would be compiled again.
+    Predictions and exit depths are in the order of `task.samples`. Everything runs on the profile's threads, compiling
+    and energy measurement included: code compiled for another number of threads would be compiled again.
 
     Raises:
-        ExitbenchError: a batch larger than the set; a scenario that is not there; a stage that cannot be compiled.
+        ExitbenchError: a batch larger than the set; an unknown scenario; a stage that cannot be compiled.
     """
     check_scenario(task.scenario, task.batch, len(task.samples))
     with applied(task.hardware):
-        return _timed(model, task)
+        return _time(model, task)
 
 
-def _timed(model: Any, task: TimedTask) -> Latency:
+def _time(model: Movable, task: TimedTask) -> Latency:
     started = time.perf_counter()
     model = place(model, task.hardware)
-    took = time.perf_counter() - started
+    placing_s = time.perf_counter() - started
     rows, batches = collate_batches(model, task)
-    extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)}
     units = offline.windows(batches, task.refill and task.scenario == "offline")
-    compiled_late: Callable[[], list[str]] = list
+    extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)}
+    graphs = 0
     if task.hardware.compiler != "eager":
-        from benchmark.engine import compilation  # takes a second to import
-
-        wait, shrinking = synchronise(task.hardware.device), task.scenario == "offline"
-        extra |= compilation.compile_model(
-            model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait
-        )
-        took += extra["compile_s"]
-        compiled_late = partial(compilation.compiled_late, compilation.graph_count())
-    if task.hardware.compiler != "eager" or not is_reference_precision(task.hardware):
-        extra["compile_s"] = took
-    watch: Callable[..., Latency] = stopwatch
-    if task.scenario == "offline":
-        watch = stopwatch_offline
-    options = {"limits": task.limits, "seed": task.seed} | ({"refill": task.refill} if watch is not stopwatch else {})
-    found = watch(model, task.policy, batches, task.hardware, **options)
-    extra["unreliable"] = [*found.unreliable, *compiled_late()]
+        compilation = _compile(model, task, batches, units)
+        extra |= {**compilation, "compile_s": placing_s + compilation["compile_s"]}
+        graphs = _graph_count()
+    elif not is_reference_precision(task.hardware):
+        extra["compile_s"] = placing_s
+    found = _watch(model, task, batches)
+    if task.hardware.compiler != "eager":
+        extra |= _compiled_late(found, extra["compiled"], graphs)
     extra |= {"peak_device_bytes": meters.peak_device_bytes(task.hardware.device)}
-    if counter := meters.energy_meter(task.hardware.device):
-        extra |= _energy(counter, model, task, units)
+    if task.process == 0 and (counter := meters.energy_meter(task.hardware.device)):
+        full, early = _runs(model, task)
+        wait = synchronise(task.hardware.device)
+        extra |= meters.energy(counter, full, early, units, len(task.samples), wait)
     return replace(in_sample_order(found, rows), **extra)
 
 
+def _watch(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch]) -> Latency:
+    seed = task.seed + ORDER_SEEDS * task.process
+    if task.scenario == "offline":
+        return stopwatch_offline(
+            model, task.policy, batches, task.hardware, refill=task.refill, limits=task.limits, seed=seed
+        )
+    return stopwatch(model, task.policy, batches, task.hardware, limits=task.limits, seed=seed)
+
+
+def _compile(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch], units: Sequence[offline.Window]) -> Any:
+    from benchmark.engine.compilation import compile_model  # takes a second to import
+
+    wait, shrinking = synchronise(task.hardware.device), task.scenario == "offline"
+    return compile_model(model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait)
+
+
+def _graph_count() -> int:
+    from benchmark.engine.compilation import graph_count
+
+    return graph_count()
+
+
+def _compiled_late(found: Latency, compiled: dict[str, Any], before: int) -> dict[str, Any]:
+    """Graphs compiled while the clock ran make a measurement unreliable."""
+    from benchmark.engine.compilation import compiled_late
+
+    late = _graph_count() - before
+    return {"compiled": {**compiled, "graphs_late": late}, "unreliable": [*found.unreliable, *compiled_late(late)]}
+
+
 def check_scenario(scenario: str, batch: int, samples: int) -> None:
-    """Raise ExitbenchError for what no timed section can be.
+    """Raise unless a scenario, batch size and number of samples can be timed.
 
     Raises:
-        ExitbenchError: another scenario; a batch that is no whole number from 1, or larger than the set.
+        ExitbenchError: an unknown scenario; a batch size that is no whole number from 1, or larger than the set.
     """
     if scenario not in SCENARIOS:
         raise ExitbenchError(f"scenario: expected one of {', '.join(SCENARIOS)}, got {scenario!r}")
@@ -100,7 +132,7 @@ def check_scenario(scenario: str, batch: int, samples: int) -> None:
         )
 
 
-def collate_batches(model: Any, task: TimedTask) -> tuple[list[int], list[Batch]]:
+def collate_batches(model: Collating, task: TimedTask) -> tuple[list[int], list[Batch]]:
     """Positions of the samples in the order they are run, and their batches on the profile's device."""
     size = task.batch if task.scenario == "offline" else 1
     groups = [[position] for position in range(len(task.samples))]
@@ -109,13 +141,13 @@ def collate_batches(model: Any, task: TimedTask) -> tuple[list[int], list[Batch]
         groups = offline.sort_into_batches(lengths, size)
     dtype = getattr(torch, task.hardware.dtype)
     batches = [model.collate([task.samples[row] for row in group]) for group in groups]
-    return [row for group in groups for row in group], [one.to(task.hardware.device, dtype) for one in batches]
+    return [row for group in groups for row in group], [batch.to(task.hardware.device, dtype) for batch in batches]
 
 
 def in_sample_order(found: Latency, rows: Sequence[int]) -> Latency:
-    """Answers put back from the order they were run in, `rows`, into the samples' own."""
-    place = {row: position for position, row in enumerate(rows)}
-    back = [place[row] for row in range(len(rows))]
+    """Predictions and exit depths, measured in the order `rows`, put back into the order of the samples."""
+    position_of = {row: position for position, row in enumerate(rows)}
+    back = [position_of[row] for row in range(len(rows))]
     return replace(
         found,
         predictions=[found.predictions[position] for position in back],
@@ -123,16 +155,16 @@ def in_sample_order(found: Latency, rows: Sequence[int]) -> Latency:
     )
 
 
-def _runs(model: Any, task: TimedTask) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    def full(window: Any) -> Any:
+Run = Callable[[offline.Window], object]
+
+
+def _runs(model: EarlyExitModel, task: TimedTask) -> tuple[Run, Run]:
+    """Full depth and early exit over one window."""
+
+    def full(window: offline.Window) -> object:
         return offline.full_window(model, window)
 
-    def early(window: Any) -> Any:
+    def early(window: offline.Window) -> object:
         return offline.early_window(model, task.policy, window, task.refill)
 
     return full, early
-
-
-def _energy(counter: meters.Meter, model: Any, task: TimedTask, units: Sequence[Any]) -> dict[str, Any]:
-    full, early = _runs(model, task)
-    return meters.energy(counter, full, early, units, len(task.samples), synchronise(task.hardware.device))

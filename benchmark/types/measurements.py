@@ -20,9 +20,9 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Latency:
-    """What the stopwatch saw: paired, interleaved observations and their judgement. Milliseconds, wall and CPU.
+    """Result of the stopwatch: paired, interleaved observations, ratios and intervals. Milliseconds, wall and CPU.
 
-    Not included: collating the batch, and its copy to the device. `None` percentiles lacked samples.
+    Not included: collating the batch, and its copy to the device. Percentiles are None where there are too few samples.
     """
 
     scenario: str
@@ -59,10 +59,14 @@ class Latency:
     predictions: list[int]  # live answers, one per distinct sample, for the audit
     exit_depths: list[int]  # live exit depths (1 … E), likewise
     median_ratio: float | None = None  # median over rounds of full / early: the typical sample, not the total
-    repeat_half_width: float | None = None  # relative 95% half-width of speedup if the same samples were timed again
+    # Relative: 95% of repeats differ by less. From several processes: repeats of the whole measurement on the same
+    # samples. From one, and in older records: more rounds in that same process.
+    repeat_half_width: float | None = None
     batch: int = 1  # samples put together at exit 1
     units: int | None = None  # what a round times: samples, or in `offline` windows of batches; None means n
-    interval_over: str = "samples"  # what the intervals allow for: another draw of "samples", or more "rounds"
+    # What the intervals allow for: another draw of "samples" or more "rounds" in one process; "processes and samples"
+    # or "processes" where several were timed.
+    interval_over: str = "samples"
     samples_per_s: float | None = None  # early exit, by the wall clock
     full_samples_per_s: float | None = None
     refilled: bool = False  # `offline`: whether samples of several batches went on together
@@ -71,7 +75,7 @@ class Latency:
     padding_share: float | None = None  # of gmacs_executed, what only padding asked for
     compile_s: float | None = None  # compiling and quantising, outside the clock; None where neither was asked for
     compiled: dict[str, Any] = field(default_factory=dict)  # how many stages and graphs, as `engine.compilation` counts
-    worker: bool = False  # whether a process of its own was timed; only then are its bytes known
+    worker: bool = False  # whether worker processes were timed; only then are their bytes known
     weight_bytes: int | None = None  # parameters and buffers as the profile holds them
     peak_rss_bytes: int | None = None  # of the worker, the interpreter and its libraries included …
     base_rss_bytes: int | None = None  # … which took this much before the model was there
@@ -79,4 +83,10 @@ class Latency:
     energy_source: str | None = None  # the meter; None where there is none, and then no joule is claimed
     energy_j: float | None = None  # per sample with early exit, measured over whole passes after the clock
     energy_full_j: float | None = None
-    noise: dict[str, Any] = field(default_factory=dict)  # `hardware.noise` inside the lock, before the warm-up
+    noise: dict[str, Any] = field(default_factory=dict)  # `machine.noise` inside the lock, before the warm-up
+    processes: int = 1  # fresh interpreters that were timed; with 1 the intervals describe one process only
+    process_of: list[int] = field(default_factory=list)  # the process of each round; empty for one process
+    between_process_sd: float | None = None  # of the log of speedup, noise of rounds included
+    predictions_by_process: list[list[int]] = field(default_factory=list)  # for the audit; empty for one process
+    exit_depths_by_process: list[list[int]] = field(default_factory=list)
+    timed_s: float | None = None  # warm-up and rounds of all processes

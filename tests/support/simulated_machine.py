@@ -1,20 +1,23 @@
-"""A pretend computer for the stopwatch's tests: work takes its nanoseconds times whatever noise reigns just then."""
+"""A simulated computer for the stopwatch's tests: work takes its nanoseconds times the noise of that moment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from benchmark.timing.rounds import Clock
+from benchmark.timing.stopwatch import Limits, measure
+from benchmark.types import Latency
 
 MS = 1_000_000  # nanoseconds
 
 
 @dataclass
 class Machine:
-    """slowness(now_ns, runs_so_far) multiplies the time of each piece of work."""
+    """slowness(now_ns, runs_so_far) multiplies the time of all work."""
 
     slowness: Callable[[float, int], float] = lambda now, runs: 1.0
     now: float = 0.0
@@ -23,7 +26,7 @@ class Machine:
     log: list[str] = field(default_factory=list)
 
     def work(self, nanoseconds: float) -> None:
-        """Let that much work's time pass."""
+        """Advance the clock by work that takes so long without noise."""
         self.now += nanoseconds * self.slowness(self.now, self.runs)
         self.runs += 1
 
@@ -49,3 +52,42 @@ def weather(seed: int) -> Callable[[float, int], float]:
         return float(burst * drift * tail)
 
     return slowness
+
+
+def calm(seed: int) -> Callable[[float, int], float]:
+    """Noise of an idle machine: 1% on each run, independent."""
+    rng = np.random.default_rng(seed)
+    return lambda now, runs: float(np.exp(rng.normal(0, 0.01)))
+
+
+def one_process(
+    seed: int,
+    process: int,
+    units: list[float],
+    full: float,
+    deviation: float,
+    limits: Limits,
+    noise: Callable[[int], Callable[[float, int], float]] = calm,
+    **options: Any,
+) -> Latency:
+    """One worker process: noise, and factors on full depth and early exit that are constant within the process.
+
+    deviation: of the log of both factors; as code layout and memory placement cause it on real machines.
+    """
+    machine = Machine(noise(1000 * seed + process))
+    slow_full, slow_early = np.exp(np.random.default_rng([seed, process]).normal(0, deviation, 2))
+
+    def early(unit: float) -> tuple[int, int]:
+        machine.work(unit * slow_early * MS)
+        return 7, int(unit)
+
+    return measure(
+        lambda unit: machine.work(full * slow_full * MS),
+        early,
+        units,
+        read=lambda answer: answer,
+        clock=machine.clock(),
+        limits=limits,
+        seed=seed + 17 * process,
+        **options,
+    )

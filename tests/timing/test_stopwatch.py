@@ -226,7 +226,7 @@ def test_a_device_s_own_timestamps_take_the_place_of_the_wall_clock():
 
     plain = machine.clock()
     clock = rounds.Clock(plain.wall, plain.cpu, wait, mark, lambda start, end: int(end - start) * 2)
-    wall, cpu = rounds.observe(lambda unit: machine.work(5 * MS), None, clock)
+    wall, cpu, _ = rounds.observe(lambda unit: machine.work(5 * MS), None, clock)
     assert (wall, cpu) == (10 * MS, 5 * MS)
     assert order == ["wait", "mark", "mark", "wait"]  # idle, both events in the stream, then one wait
 
@@ -262,6 +262,9 @@ def test_rounds_drawn_together_are_those_drawn_one_by_one(at_once, monkeypatch):
         ({"time_limit_s": "long"}, "timing.time_limit_s: expected seconds"),
         ({"min_passes": 1}, "min_passes"),
         ({"max_passes": 2}, "max_passes"),
+        ({"processes": 0}, "timing.processes: expected a whole number from 1 to 100, got 0"),
+        ({"processes": 2.0}, "timing.processes"),
+        ({"processes": True}, "timing.processes"),
     ],
 )
 def test_limits_refuse_what_cannot_be(options, says):

@@ -28,13 +28,15 @@ TASK = TimedTask(Confidence(0.5), images().test[:10], CPU, Limits(min_passes=2, 
 
 
 def test_a_worker_answers_as_the_trace_does_and_knows_its_memory():
-    found = worker.time_in_worker(CONFIG, TASK)
+    found, seconds = worker.time_in_worker(CONFIG, TASK)
     torch.manual_seed(TASK.seed)  # a model without weights is drawn as the worker draws it
     seen = trace(build(CONFIG), TASK.samples)
     depth = trace_depths(TASK.policy, seen)
     assert found.exit_depths == depth.tolist()
     assert found.predictions == seen.logits[torch.arange(10), depth - 1].argmax(-1).tolist()
     assert found.worker
+    assert found.timed_s is not None
+    assert seconds > found.timed_s  # start-up counts
     assert found.base_rss_bytes is not None
     assert found.peak_rss_bytes is not None
     assert found.peak_rss_bytes >= found.base_rss_bytes > 10_000_000
@@ -48,11 +50,12 @@ def test_the_parent_blocks_and_never_polls(monkeypatch):
     def run(words, **options):
         seen.update(options)
         made = time_task(build(CONFIG), TASK)
-        (Path(words[-1]) / worker.ANSWER).write_text(json.dumps(asdict(made)))
+        answer = {"latency": asdict(made), "seconds": 1.0}
+        (Path(words[-1]) / worker.ANSWER).write_text(json.dumps(answer))
         return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert worker.time_in_worker(CONFIG, TASK).n == 10
+    assert worker.time_in_worker(CONFIG, TASK).latency.n == 10
     assert set(seen) == {"env", "check"}
 
 
