@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -15,15 +15,16 @@ from benchmark.types import EarlyExitModel, ExitbenchError, Hardware
 MAX_GRAPHS_PER_STAGE = 64  # torch counts the graphs of all layers of one class together, and its default limit is 8
 
 
-class Movable(EarlyExitModel, Protocol):
-    """A model that moves to a device, casts to a dtype and switches to inference, as `nn.Module` does."""
+@runtime_checkable
+class Movable(Protocol):
+    """What moves to a device, casts to a dtype and switches to inference, as `nn.Module` does."""
 
     def to(self, device: str, dtype: torch.dtype | None = None) -> Self: ...
 
     def eval(self) -> Self: ...
 
 
-Model = TypeVar("Model", bound=Movable)
+Model = TypeVar("Model", bound=EarlyExitModel)
 
 
 def is_reference_precision(hardware: Hardware) -> bool:
@@ -42,12 +43,20 @@ def place(model: Model, hardware: Hardware) -> Model:
     `quantisable = False` stay float32.
     """
     if is_reference_precision(hardware):
-        model = model.to(hardware.device).eval()
+        model = _moved(model, hardware.device)
         return _transpose_storage(model, hardware) if hardware.compiler == "eager" else _copy_sharing_weights(model)
-    model = copy.deepcopy(model).to(hardware.device, getattr(torch, hardware.dtype)).eval()
+    model = _moved(copy.deepcopy(model), hardware.device, getattr(torch, hardware.dtype))
     if hardware.quantise == "int8_dynamic" and isinstance(model, nn.Module):
         _quantise(model)
     return model
+
+
+def _moved(model: Model, device: str, dtype: torch.dtype | None = None) -> Model:
+    """In inference mode on a device; a model that cannot be moved, such as one made of plain arrays, as it is."""
+    if not isinstance(model, Movable):
+        return model
+    moved = model.to(device) if dtype is None else model.to(device, dtype)
+    return moved.eval()
 
 
 def _transpose_storage(model: Model, hardware: Hardware) -> Model:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmark.engine import offline
-from benchmark.engine.placement import Movable, is_reference_precision, place
+from benchmark.engine.placement import is_reference_precision, place
 from benchmark.hardware.profiles import applied
 from benchmark.timing import meters
 from benchmark.timing.stopwatch import DEFAULT_LIMITS, Limits, stopwatch, stopwatch_offline
@@ -46,7 +46,7 @@ class TimedTask:
     process: int = 0
 
 
-def time_task(model: Movable, task: TimedTask) -> Latency:
+def time_task(model: EarlyExitModel, task: TimedTask) -> Latency:
     """Place the model, compile it if the profile says so, and time it in this process.
 
     Predictions and exit depths are in the order of `task.samples`. Everything runs on the profile's threads, compiling
@@ -60,7 +60,7 @@ def time_task(model: Movable, task: TimedTask) -> Latency:
         return _time(model, task)
 
 
-def _time(model: Movable, task: TimedTask) -> Latency:
+def _time(model: EarlyExitModel, task: TimedTask) -> Latency:
     started = time.perf_counter()
     model = place(model, task.hardware)
     placing_s = time.perf_counter() - started
