@@ -1,8 +1,8 @@
-"""What attacked inputs look like: texts and pictures before and after, changed words marked, with their exits.
+"""Attacked inputs: texts and images before and after with the exits taken, changed words marked.
 
     python plots/attack_examples.py --leaderboard results/leaderboard.csv --out plots/out
 
-Of the first records of attacks that carry examples, two texts or pictures each; changed words are bold and coloured.
+Two examples of each of the first attacks whose records hold examples; changed words are bold and coloured.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ MOST_PANELS, EACH = 4, 2
 WIDTH = 46  # characters of a line of text
 BEFORE = 8  # words shown before a change that lies far into a text
 MARK = style.COLOURS[1]
-Word = tuple[str, bool]  # a piece of a text and whether it was changed
+Word = tuple[str, bool]  # a word of a text and whether it was changed
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From rows of attacks whose records carry examples, SAME first; each model, dataset and attack once."""
+    """From rows of attacks whose records hold examples, SAME first; each model, dataset and attack once."""
     rows = [row for row in attacked.attacks(frame) if row["attack"].get("examples")]
     if not rows:
         raise style.NothingToDraw("needs rows of attacks with examples")
     groups = style.with_room(
         "attack_examples", list(style.groups(rows, "model", "dataset", "workload").items()), MOST_PANELS
     )
-    shown = [(same[0], same[0]["attack"]["examples"][:EACH]) for _, same in groups]
+    panels = [(same[0], same[0]["attack"]["examples"][:EACH]) for _, same in groups]
     heights = [4.0 * len(_lines(examples)) + 3 if "texts_after" in examples[0] else 25.0 * len(examples) + 5
-               for _, examples in shown]  # fmt: skip
-    figure, axes = style.panels(len(shown), sum(heights) / len(shown), extra_mm=16 + 7 * len(shown))
+               for _, examples in panels]  # fmt: skip
+    figure, axes = style.panels(len(panels), sum(heights) / len(panels), extra_mm=16 + 7 * len(panels))
     style.height_ratios(axes, heights)
-    for axis, (row, examples) in zip(axes, shown, strict=True):
+    for axis, (row, examples) in zip(axes, panels, strict=True):
         _texts(axis, examples) if "texts_after" in examples[0] else _pictures(axis, examples)
         axis.set_title(f"{row['workload']} on {row['model']}, {row['policy']}", loc="left")
         axis.spines[:].set_visible(False)
@@ -54,22 +54,22 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _lines(examples: list[dict]) -> list[tuple[str, list[Word]]]:
-    """Labels and lines of words: each example's clean text, then the attacked one."""
-    made: list[tuple[str, list[Word]]] = []
+    """Labels and lines of words: each example's clean text, then its attacked text."""
+    lines: list[tuple[str, list[Word]]] = []
     for example in examples:
         start = _start(example)
         for name, when in (("texts_before", "before"), ("texts_after", "after")):
             words = [word for number, text in enumerate(example[name]) for word in _words(text, number, example, when)]
             broken = _broken([("…", False), *words[start:]] if start else words)
-            made.append((f"{when} ({example[f'exit_{when}']})", broken[0]))
-            made += [("", line) for line in broken[1:]]
-    return made
+            lines.append((f"{when} ({example[f'exit_{when}']})", broken[0]))
+            lines += [("", line) for line in broken[1:]]
+    return lines
 
 
 def _start(example: dict) -> int:
-    """From which word both texts are shown: the first, or a few before a change that four lines would not reach.
+    """The first word shown of both texts: 0, or a few before a change beyond the first lines.
 
-    Words change one for one, so that the same number fits the text before.
+    Words are replaced one for one, so the number holds for both texts.
     """
     words = [
         word for number, text in enumerate(example["texts_after"]) for word in _words(text, number, example, "after")
@@ -80,7 +80,7 @@ def _start(example: dict) -> int:
 
 
 def _words(text: str, number: int, example: dict, when: str) -> list[Word]:
-    """A text's words at spaces, those marked that hold a changed one."""
+    """A text split at spaces; parts that contain a changed word are marked."""
     spans = [(s["start"], s["end"]) for s in example["changed"] if s["text"] == number] if when == "after" else []
     words, at = [], 0
     for word in text.split(" "):
@@ -96,7 +96,7 @@ def _broken(words: list[Word]) -> list[list[Word]]:
     lines: list[list[Word]] = [[]]
     for word, marked in words:
         word = word if len(word) < WIDTH else f"{word[: WIDTH - 2]}…"
-        if sum(len(one) + 1 for one, _ in lines[-1]) + len(word) > WIDTH:
+        if sum(len(text) + 1 for text, _ in lines[-1]) + len(word) > WIDTH:
             lines.append([])
         lines[-1].append((word, marked))
     return lines if len(lines) <= 4 else [*lines[:3], [*lines[3][:-1], ("…", False)]]
@@ -129,7 +129,7 @@ def _pictures(axis: Axes, examples: list[dict]) -> None:
             axis.imshow(image, extent=extent, interpolation="nearest", **look)  # type: ignore[arg-type]
     axis.set_xlim(0, 3.2)
     axis.set_ylim(len(examples) * 1.1 - 0.1, 0)
-    labels = [f"({one['exit_before']}) → ({one['exit_after']})" for one in examples]
+    labels = [f"({example['exit_before']}) → ({example['exit_after']})" for example in examples]
     axis.set_yticks([row * 1.1 + 0.5 for row in range(len(examples))], labels)
     axis.set_xticks([0.5, 1.6, 2.7], ["before", "after", "added, stretched"])
 

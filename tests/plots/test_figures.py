@@ -230,6 +230,23 @@ def test_bars_are_the_widest_attack_s_and_curves_hold_every_budget():
     assert "Queries" in queries.get_xlabel()
 
 
+def test_bars_pool_seeds_and_show_their_interval():
+    def seeded(seed, taken):
+        one = same_at(3, taken, "random")
+        settings = {**one.attack["settings"], "seed": seed}
+        section = {**one.attack, "settings": settings, "gain_lost_lo": taken - 0.1, "gain_lost_hi": taken + 0.1}
+        return replace(one, attack=section, record_id=f"{seed:016x}")
+
+    (axis,) = FIGURES["gain_lost_bars"](leaderboard.frame([seeded(0, 0.3), seeded(1, 0.5)])).axes
+    assert [round(bar.get_width(), 6) for bar in axis.patches] == [0.4]
+    (interval,) = (line.get_segments()[0] for line in axis.collections)
+    assert interval[:, 0] == pytest.approx([0.3, 0.5])  # the mean of the ends
+    records = [seeded(0, 0.3), seeded(1, 0.5), same_at(1, 0.6), same_at(2, 0.9)]
+    words = FIGURES["gain_lost_budget"](leaderboard.frame(records)).axes[1]
+    assert sorted(tuple(line.get_ydata()) for line in words.get_lines()) == [(0.4,), (0.6, 0.9)]
+    assert len(words.collections) == 1
+
+
 def test_histograms_keep_to_one_budget_and_name_it():
     records = [make_record("minilm_exits"), same_at(1, 0.3), same_at(3, 0.7)]
     records[1].results["exit_histogram"][:] = records[0].results["exit_histogram"]
