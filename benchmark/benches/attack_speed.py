@@ -27,12 +27,15 @@ class Tally:
 
     def row(self, name: str, clean: list[float], num_exits: int) -> str:
         """One line of the table."""
-        from benchmark.records import metrics
+        from benchmark.records import attack_intervals, metrics
 
         before, after = sum(clean) / len(clean), sum(self.depth) / len(self.depth)
         lost = metrics.gain_lost(num_exits / before, num_exits / after)
         layers = metrics.gain_lost_layers(before, after, num_exits)
-        losses = "  –  " if lost is None or layers is None else f"{lost:9.1%} {layers:11.1%}"
+        ends = attack_intervals.gain_lost(clean, self.depth, num_exits)
+        losses = "  –  "
+        if lost is not None and layers is not None and ends is not None:
+            losses = f"{lost:9.1%} {ends[0]:8.1%} {ends[1]:7.1%} {layers:11.1%}"
         speed = len(self.depth) / self.seconds
         return f"{name:9} {speed:10.3f} {self.queries / len(self.depth):9.0f} {after:11.2f} {losses}"
 
@@ -77,7 +80,10 @@ def main(arguments: list[str]) -> int:
     before = sum(clean) / len(clean)
     print(f"{cfg.model.checkpoint or cfg.model.backbone}, {dataset.name}, {policy.name} {policy.threshold:.4g}, "
           f"{len(clean)} sentences, mean exit {before:.2f} of {model.num_exits}")  # fmt: skip
-    print(f"{'search':9} {'samples/s':>10} {'queries':>9} {'mean exit':>11} {'gain lost':>9} {'(layers)':>11}")
+    print(
+        f"{'search':9} {'samples/s':>10} {'queries':>9} {'mean exit':>11} {'gain lost':>9} "
+        f"{'95% interval':>16} {'(layers)':>11}"
+    )
     for name, tally in tallies.items():
         print(tally.row(name, clean, model.num_exits))
     released, own = tallies["released"], tallies["ours"]

@@ -1,4 +1,4 @@
-"""Choice of SAME's lambda for a model: the gain lost at each value, on calibration samples, never on test samples.
+"""Choice of SAME's lambda for a model: gain lost at each value with its interval, on calibration samples only.
 
     exitbench bench lam [model=dvt_fashion] [policy=confidence] [workload=same] [n=40] [seed=0] [lams=0,0.1,0.3,0.8,1]
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     from benchmark.attacks import objectives
     from benchmark.config.compose import build, compose
     from benchmark.hardware.profiles import applied
-    from benchmark.records import metrics
+    from benchmark.records import attack_intervals, metrics
     from benchmark.run.pipeline import take
     from benchmark.run.transfer import policy_at_operating_point
 
@@ -38,12 +38,15 @@ def main(arguments: list[str]) -> int:
         policy = policy_at_operating_point(cfg.policy, model, dataset, hardware)
         samples = take(dataset.calibration, count, seed)
         print(f"{options['model']}, {policy.name} {policy.threshold:.4g}, {len(samples)} calibration samples")
-        print(f"{'lambda':>7} {'mean exit':>10} {'gain lost':>10} {'(layers)':>9}")
+        print(f"{'lambda':>7} {'mean exit':>10} {'gain lost':>10} {'95% interval':>16} {'(layers)':>9}")
         for lam in lams:
             facts = search.run(model, policy, partial(objectives.same, lam=lam), samples, seed).facts
             before, after = (sum(facts[f"depth_{side}"]) / len(samples) for side in ("before", "after"))
             lost = metrics.gain_lost(model.num_exits / before, model.num_exits / after)
             layers = metrics.gain_lost_layers(before, after, model.num_exits)
-            losses = "nothing to lose" if lost is None or layers is None else f"{lost:10.1%} {layers:9.1%}"
+            ends = attack_intervals.gain_lost(facts["depth_before"], facts["depth_after"], model.num_exits)
+            losses = "nothing to lose"
+            if lost is not None and layers is not None and ends is not None:
+                losses = f"{lost:10.1%} {ends[0]:8.1%} {ends[1]:7.1%} {layers:9.1%}"
             print(f"{lam:7g} {after:10.2f} {losses}", flush=True)
     return 0
