@@ -5,8 +5,8 @@ Every picture is shown as the authors' evaluation shows it: RGB, short side resi
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import overload
 
 import numpy as np
@@ -14,9 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmark.data.sources.damaged import damaged_error
 from benchmark.data.sources.encoded_images import Pictures, pictures
+from benchmark.data.sources.pixels import decode
 from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, expect, fingerprint
-from benchmark.types import Dataset, ExitbenchError, ImageSample
+from benchmark.types import Dataset, ExitbenchError, ImageSample, Sample
+from benchmark.utils.progress import track
 
 
 class Photos(Sequence[ImageSample]):
@@ -39,12 +42,38 @@ class Photos(Sequence[ImageSample]):
         if isinstance(index, slice):
             return Photos(self._source, self._rows[index], self._resize, self._crop)
         row = self._rows[index]
-        pixels = centre(self._source.encoded(row), self._resize, self._crop, f"picture {row}")
+        pixels = centre(self._source.encoded(row), self._resize, self._crop, self._source.name(row))
         return ImageSample(row, self._source.labels[row], pixels)
+
+    def faults(self) -> list[str]:
+        """What is wrong with each picture that cannot be read. Decodes all, as many at once as there are cores."""
+
+        def fault(row: int) -> str:
+            try:
+                decode(self._source.encoded(row), self._source.name(row))
+            except (ExitbenchError, OSError) as error:
+                return str(error)
+            return ""
+
+        with ThreadPoolExecutor() as pool:
+            checked = track(pool.map(fault, self._rows), "check pictures", total=len(self._rows), unit="picture")
+            return [said for said in checked if said]
 
     def at(self, positions: Sequence[int]) -> Photos:
         """The photographs at these positions, in this order, still encoded."""
         return Photos(self._source, [self._rows[position] for position in positions], self._resize, self._crop)
+
+
+def verify(*splits: Sequence[Sample]) -> None:
+    """Decode all photographs of some splits before anything is measured on them; other samples are in memory already.
+
+    Raises:
+        ExitbenchError: all that cannot be read, in one message.
+    """
+    photos = [split for split in splits if isinstance(split, Photos)]
+    faults = [fault for split in photos for fault in split.faults()]
+    if faults:
+        raise damaged_error(faults, sum(map(len, photos)))
 
 
 def centre(encoded: bytes, resize: int, crop: int, where: str) -> Tensor:
@@ -55,11 +84,7 @@ def centre(encoded: bytes, resize: int, crop: int, where: str) -> Tensor:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as F
 
-    try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            picture = opened.convert("RGB")
-    except OSError as error:
-        raise ExitbenchError(f"{where}: expected an encoded picture, got {encoded[:12]!r} …") from error
+    picture = Image.fromarray(decode(encoded, where)).convert("RGB")
     # PIL's own bicubic, as in the release: the tensor version differs by a few grey levels.
     picture = F.center_crop(F.resize(picture, [resize], InterpolationMode.BICUBIC), [crop])  # type: ignore[arg-type]
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255

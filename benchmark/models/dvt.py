@@ -7,7 +7,6 @@ One class serves the published models and the small ones: grids, widths, depths 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +17,9 @@ from benchmark.models.layers.staged import staged_exits
 from benchmark.models.layers.tokens import TOKENIZERS, sinusoids
 from benchmark.models.layers.transformer import Transformer, TransformerSpec
 from benchmark.models.pretrained.released_dvt import architecture, read_released, renamed
-from benchmark.models.pretrained.weights import check_state, load_weights, weights_path
+from benchmark.models.pretrained.weights import check_state, load_weights, weights_id, weights_path
+from benchmark.models.pretrained.wrappers import split_choice
 from benchmark.types import Batch, ExitbenchError, ImageSample
-from benchmark.utils.files import sha256_file
 
 Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the hand-over of the transformer before
 
@@ -176,15 +175,16 @@ def build(checkpoint: str = "", **architecture: object) -> DVT:
         ExitbenchError: what cannot be made, read safely, or does not fit; the first few keys and the counts.
     """
     model = DVT(**architecture)  # type: ignore[arg-type]
-    if checkpoint.endswith(RELEASED_ENDINGS):
-        _load_released(model, weights_path(checkpoint))
+    if split_choice(checkpoint)[0].endswith(RELEASED_ENDINGS):
+        _load_released(model, checkpoint)
     elif checkpoint:
         model.weights_hash = load_weights(model, checkpoint)
     return model.eval()
 
 
-def _load_released(model: DVT, path: Path) -> None:
-    state, facts = read_released(path)
+def _load_released(model: DVT, checkpoint: str) -> None:
+    path = weights_path(checkpoint)
+    state, facts = read_released(path, split_choice(checkpoint)[1])
     ours = renamed(state)
     check_state(model.state_dict(), ours, path.name)
     for name in ("dynamic_threshold", "flops", "anytime_classification"):
@@ -195,7 +195,7 @@ def _load_released(model: DVT, path: Path) -> None:
             )
     model.load_state_dict(ours)
     model.official = facts
-    model.weights_hash = sha256_file(path)
+    model.weights_hash = weights_id(path, checkpoint)
 
 
 def from_official(name: str, state: Mapping[str, Tensor]) -> DVT:

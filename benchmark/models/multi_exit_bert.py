@@ -21,7 +21,8 @@ from benchmark.models.pretrained import text_backbone
 from benchmark.models.pretrained.checkpoints import checkpoint_file
 from benchmark.models.pretrained.released_bert import layout, renamed
 from benchmark.models.pretrained.text_backbone import check_tokenizer
-from benchmark.models.pretrained.weights import check_state, read_tensors
+from benchmark.models.pretrained.weights import check_state, read_tensors, weights_id
+from benchmark.models.pretrained.wrappers import split_choice
 from benchmark.types import Batch, ExitbenchError, TextSample
 from benchmark.utils.files import sha256_file
 
@@ -184,7 +185,7 @@ def build(
         pretrained_pooler: untrained heads start from the pooler that the backbone was pre-trained with.
     """
     file = checkpoint_file(checkpoint) if checkpoint else None
-    state = read_tensors(file) if file else {}
+    state = read_tensors(file, split_choice(checkpoint)[1]) if file else {}
     whole = layout(state) not in ("", "ours")
     if whole and low_rank:
         raise ExitbenchError(f"model.low_rank: expected 0, as {checkpoint} holds the backbone itself, got {low_rank}")
@@ -203,6 +204,7 @@ def build(
         check_state(dict(model.named_parameters()) if whole else model.trainable_state(), state, file.name)
         model.load_state_dict(state, strict=False)
         merge()
-        hashes = [sha256_file(path) for path in (source.file, file) if path is not None]
+        backbone_hash = [] if source.file is None else [sha256_file(source.file)]
+        hashes = [*backbone_hash, weights_id(file, checkpoint)]
         model.weights_hash = hashlib.sha256("".join(hashes).encode()).hexdigest()
     return model.eval()

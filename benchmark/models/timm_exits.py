@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from benchmark.models.layers.image_exit import ImageExit
 from benchmark.models.layers.staged import staged_exits
 from benchmark.models.pretrained import timm_backbone
-from benchmark.models.pretrained.weights import check_state, read_weights, weights_path
+from benchmark.models.pretrained.weights import check_state, read_tensors, weights_id, weights_path
+from benchmark.models.pretrained.wrappers import split_choice
 from benchmark.types import Batch, ExitbenchError, ImageSample
-from benchmark.utils.files import sha256_file
 
 FITS = ("pad", "resize")
 
@@ -229,10 +229,10 @@ def build(
     )
     if checkpoint:
         path = weights_path(checkpoint)
-        state = read_weights(path)
+        state = read_tensors(path, split_choice(checkpoint)[1])
         check_state(model.trainable_state(), state, path.name)
         model.load_state_dict(state, strict=False)
-        model.weights_hash = sha256_file(path)
+        model.weights_hash = weights_id(path, checkpoint)
         if freeze_backbone:
             model.weights_hash = hashlib.sha256((origin + model.weights_hash).encode()).hexdigest()
     return model.eval()

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmark.attacks import report as attack_report
 from benchmark.attacks.report import Side
 from benchmark.cost.macs import cost, table
+from benchmark.data.photos import verify
 from benchmark.hardware.machine import fingerprint, noise
 from benchmark.hardware.profiles import applied
 from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths
@@ -67,6 +68,7 @@ def run(
     tracer = Tracer(model, hardware, settings.batch_size, settings.batch if settings.scenario == "offline" else 1)
     if settings.timed or policy.reads == "extra":  # refused before anything is traced
         read_live(policy, model)
+    verify(dataset.calibration, samples)
     with applied(hardware):
         clean = tracer.exact(dataset.calibration, "trace calibration")
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)

@@ -39,7 +39,8 @@ def trace(
     """Run `samples` to full depth in batches; rows of the result are in the samples' order.
 
     Raises:
-        ExitbenchError: exits that yield another number of columns than the model declares.
+        ExitbenchError: exits that yield another number of columns than the model declares, or values that are not
+            finite.
     """
     positions = order_by_size(samples)
     classes, extra = model.num_classes, getattr(model, "extra_columns", 0)
@@ -59,6 +60,18 @@ def trace(
         columns[rows] = yielded
         lengths[rows] = batch.lengths
         truncated += batch.truncated
+    _check_finite(model, columns)
     labels = torch.tensor([sample.label for sample in samples])
     beyond = columns[..., classes:].contiguous() if extra else None
     return Trace(columns[..., :classes].contiguous(), labels, lengths, truncated, beyond)
+
+
+def _check_finite(model: EarlyExitModel, columns: torch.Tensor) -> None:
+    """Raise ExitbenchError for logits (N, E, ·) that are nan or infinite: damaged weights, or too small a data type."""
+    bad = ~columns.isfinite().all(-1)  # (N, E)
+    if bool(bad.any()):
+        exits = ", ".join(str(depth + 1) for depth in bad.any(0).nonzero()[:, 0].tolist())
+        raise ExitbenchError(
+            f"model {type(model).__name__}: expected finite logits, got nan or infinity at exit {exits} "
+            f"for {int(bad.any(1).sum())} of {len(bad)} samples; check model.checkpoint, or use a profile in float32"
+        )

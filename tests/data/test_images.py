@@ -147,7 +147,7 @@ def test_errors_name_the_field(overrides: dict[str, Any], message: str, tmp_path
 def test_images_of_two_sizes_are_refused(tmp_path: Path, serve: Any) -> None:
     odd = [*SPLITS["test"][0], np.zeros((5, 6), dtype=np.uint8)]
     serve(write_parquet(tmp_path / "odd", {**SPLITS, "test": (odd, np.zeros(8, dtype=np.uint8))}))
-    with pytest.raises(ExitbenchError, match=r"row 7: expected \(C, H, W\) \(1, 6, 5\) as in row 0, got \(1, 5, 6\)"):
+    with pytest.raises(ExitbenchError, match=r"row 7: .* \(1, 6, 5\) as in image, row 0, got \(1, 5, 6\)"):
         load()
 
 

@@ -69,3 +69,18 @@ def test_the_audit_reads_the_certainty():
     assert audit(policy, made.logits, *lived, made.extra).passed
     assert not audit(Confidence(0.99), made.logits, *lived).passed
     assert trace_signals(policy, made).shape == (20, 4)
+
+
+@pytest.mark.parametrize(("exit_", "value"), [(1, float("nan")), (2, float("inf"))])
+def test_logits_that_are_not_finite_are_named(exit_, value):
+    """What happened before: `reliability: expected confidences in [0, 1] and bins, got nan and 15`."""
+
+    class Broken(Plain):
+        def exits(self, batch):
+            for depth, logits in enumerate(super().exits(batch), start=1):
+                rows = torch.arange(len(logits))[:, None] % 2 == 0
+                yield logits.masked_fill(rows, value) if depth == exit_ else logits
+
+    with pytest.raises(ExitbenchError, match=rf"model Broken: .* at exit {exit_} for 10 of 20 samples") as refused:
+        trace(Broken(), SAMPLES, batch_size=10)
+    assert "\n" not in str(refused.value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from benchmark.data.sources.damaged import damaged_error
+from benchmark.data.sources.pixels import decode
 from benchmark.data.splits import expect
 from benchmark.types import ExitbenchError
 from benchmark.utils.progress import track
@@ -41,39 +42,42 @@ def _read_idx(path: Path, dimensions: int) -> Tensor:
 
 
 def decode_table(table: Table, image: str, label: str) -> Split:
-    """Encoded pictures (structs with `bytes`) and integer labels; all pictures must share size and channels."""
+    """Encoded pictures (structs with `bytes`) and integer labels; all pictures must share size and channels.
+
+    Raises:
+        ExitbenchError: a column that is not there, labels that are no whole numbers, pictures of several sizes; and
+            all damaged pictures at once.
+    """
     for column in (image, label):
         expect("column", column in table.column_names, f"one of {', '.join(table.column_names)}", column)
     labels = _integers(table.column(label).to_pylist(), label)
-    pixels = torch.empty(0, dtype=torch.uint8)
+    pixels, first = torch.empty(0, dtype=torch.uint8), ""
+    faults: list[str] = []
     for row, encoded in enumerate(track(table.column(image).to_pylist(), "decoding images", unit="image")):
-        channels_first = _decode_picture(encoded, f"{image}, row {row}")
-        if row == 0:
-            pixels = torch.empty((len(labels), *channels_first.shape), dtype=torch.uint8)
+        name = _row_name(encoded, image, row)
+        try:
+            array = decode(encoded, name)
+        except ExitbenchError as error:
+            faults.append(str(error))
+            continue
+        channels_first = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+        if not len(pixels):
+            pixels, first = torch.empty((len(labels), *channels_first.shape), dtype=torch.uint8), name
         if pixels.shape[1:] != channels_first.shape:
             wanted, got = tuple(pixels.shape[1:]), tuple(channels_first.shape)
-            raise ExitbenchError(f"{image}, row {row}: expected (C, H, W) {wanted} as in row 0, got {got}")
+            raise ExitbenchError(f"{name}: expected (C, H, W) {wanted} as in {first}, got {got}")
         pixels[row] = channels_first
+    if faults:
+        raise damaged_error(faults, len(labels))
     return pixels, labels
+
+
+def _row_name(encoded: object, column: str, row: int) -> str:
+    file = encoded.get("path") if isinstance(encoded, dict) else None
+    return f"{column}, row {row}" + (f" ({file})" if file else "")
 
 
 def _integers(labels: list[object], column: str) -> Tensor:
     if bad := [value for value in labels if not isinstance(value, int)][:1]:
         raise ExitbenchError(f"{column}: expected integer labels, got {bad[0]!r}; name the label column")
     return torch.tensor(labels, dtype=torch.int64)
-
-
-def _decode_picture(encoded: object, where: str) -> Tensor:
-    """PNG, JPEG … bytes, or a struct with them, to (C, H, W) uint8: one channel where grey, else RGB."""
-    import numpy as np
-    from PIL import Image
-
-    content = encoded.get("bytes") if isinstance(encoded, dict) else encoded
-    if not isinstance(content, bytes):
-        raise ExitbenchError(f"{where}: expected an encoded picture, got {type(content).__name__}")
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            array = np.array(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
-    except OSError as error:
-        raise ExitbenchError(f"{where}: expected an encoded picture, got {error}") from error
-    return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)

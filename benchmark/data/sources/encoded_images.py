@@ -23,6 +23,10 @@ class Pictures(Protocol):
         """The picture's PNG or JPEG bytes."""
         ...
 
+    def name(self, row: int) -> str:
+        """What a person finds the picture by: its file, or its table and row."""
+        ...
+
 
 class FolderPictures:
     """`<folder>/<class>/<picture>`; classes and pictures sorted by name, as torchvision's ImageFolder lists them."""
@@ -43,6 +47,10 @@ class FolderPictures:
         """See `Pictures`."""
         return self._files[row].read_bytes()
 
+    def name(self, row: int) -> str:
+        """The file."""
+        return str(self._files[row])
+
 
 class TablePictures:
     """A split of a hub dataset or of a local folder of parquet files, memory-mapped by the datasets library."""
@@ -54,7 +62,7 @@ class TablePictures:
         names = getattr(table.features[label], "names", None)
         self.labels = [int(value) for value in table.with_format("arrow")[label]]  # type: ignore[arg-type]
         self.class_names = list(names) if names else [str(value) for value in range(max(self.labels) + 1)]
-        self._table, self._image = table.with_format("arrow"), image
+        self._table, self._image, self._source = table.with_format("arrow"), image, f"{path}, {split}"
         column = table.data.column(image)
         stored = compute.struct_field(column, "bytes")  # type: ignore[attr-defined]
         if stored.null_count:
@@ -64,6 +72,12 @@ class TablePictures:
     def encoded(self, row: int) -> bytes:
         """See `Pictures`."""
         return self._table[row][self._image][0]["bytes"].as_py()
+
+    def name(self, row: int) -> str:
+        """The table and row, and the file that the table says it was."""
+        struct = self._table[row][self._image][0].as_py()
+        file = f" ({struct['path']})" if struct.get("path") else ""
+        return f"{self._source}, row {row}{file}"
 
 
 def pictures(path: str, subset: str, split: str, image: str, label: str, revision: str) -> Pictures:

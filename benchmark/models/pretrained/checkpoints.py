@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.data.sources.assets import backbone
 from benchmark.models.pretrained.weights import WEIGHTS, weights_in, weights_path
+from benchmark.models.pretrained.wrappers import split_choice
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
@@ -15,11 +16,13 @@ _FILES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 def checkpoint_file(checkpoint: str) -> Path:
     """The file that `checkpoint` stands for, fetched from the hub if need be.
 
-    checkpoint: a name in `benchmark/weights`, a file, a folder with weights in it, or a hub id ("owner/name").
+    checkpoint: a name in `benchmark/weights`, a file, a folder with weights in it, or a hub id ("owner/name"); behind a
+    # the set of weights to take, where the file holds several.
 
     Raises:
         ExitbenchError: none of these, or a folder or repository without weights.
     """
+    checkpoint, _ = split_choice(checkpoint)
     path = Path(checkpoint).expanduser()
     if (WEIGHTS / f"{checkpoint}.safetensors").is_file() or path.is_file():
         return weights_path(checkpoint)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.models.pretrained.wrappers import unwrapped
 from benchmark.types import ExitbenchError
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 FACTS = ("dynamic_threshold", "flops", "anytime_classification", "budgeted_batch_classification")
 
 
-def read_released(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The `model_state_dict` of an authors' file without a `module.` prefix, and those of `FACTS` that it holds.
+def read_released(path: Path, choice: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of an authors' file, without wrappers, and those of `FACTS` that it holds.
 
     Only tensors, plain Python data and numpy's numbers are read; anything else in the pickle is refused, not run.
     dynamic_threshold comes as a float32 tensor (budgets, exits), all other facts as lists of floats.
@@ -82,20 +83,9 @@ def read_released(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ExitbenchError: code or other objects in the file, a damaged file, no state dict in it.
     """
     content = _read_plain(path)
-    state = content.get("model_state_dict") if isinstance(content, dict) else None
-    if state is None and isinstance(content, dict) and content and _all_tensors(content.values()):
-        state = content  # the weights alone
-    if not isinstance(state, dict) or not state or not _all_tensors(state.values()):
-        got = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
-        raise ExitbenchError(f"model.checkpoint: expected tensors by name under model_state_dict in {path}, got {got}")
+    state = unwrapped(content, path.name, choice)
     facts = {name: _numbers(content[name], f"{path.name}, {name}") for name in FACTS if name in content}
-    return {key.removeprefix("module."): value for key, value in state.items()}, facts
-
-
-def _all_tensors(values: Iterable[object]) -> bool:
-    import torch
-
-    return all(isinstance(value, torch.Tensor) for value in values)
+    return state, facts
 
 
 def _read_plain(path: Path) -> Any:

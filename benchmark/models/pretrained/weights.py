@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.models.pretrained.wrappers import split_choice, unwrapped
 from benchmark.types import ExitbenchError
 from benchmark.utils.files import sha256_file, whole_file
 from benchmark.utils.project_root import WEIGHTS
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def weights_path(checkpoint: str) -> Path:
-    """The file that a name in `benchmark/weights` or a path stands for.
+    """The file that a name in `benchmark/weights` or a path stands for, whatever set of weights is named after a #.
 
     Raises:
         ExitbenchError: neither exists.
     """
+    checkpoint, _ = split_choice(checkpoint)
     packaged = WEIGHTS / f"{checkpoint}.safetensors"
     if packaged.is_file():
         return packaged
@@ -44,8 +46,8 @@ def weights_in(folder: Path, field: str) -> Path:
     raise ExitbenchError(f"{field}: expected model.safetensors or pytorch_model.bin in {folder}, got {what}")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+def read_weights(path: Path, choice: str = "") -> dict[str, Tensor]:
+    """The tensors of a safetensors file, without wrappers; see `wrappers.unwrapped`.
 
     Raises:
         ExitbenchError: the file is damaged or of another format.
@@ -54,19 +56,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ExitbenchError(f"model.checkpoint: {path} is not a whole safetensors file ({error})") from error
+    return unwrapped(tensors, path.name, choice) if tensors else {}
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a torch file that holds nothing but tensors; no code is run.
+def read_tensors(path: Path, choice: str = "") -> dict[str, Tensor]:
+    """The tensors of a safetensors file or of a torch file, without wrappers; no code is run.
 
     Raises:
         ExitbenchError: the file is damaged, of another format, or holds more than tensors by name.
     """
     if path.suffix == ".safetensors":
-        return read_weights(path)
+        return read_weights(path, choice)
     import pickle
 
     import torch
@@ -76,9 +79,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ExitbenchError(f"model.checkpoint: {path} is not a whole file of tensors alone ({reason})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ExitbenchError(f"model.checkpoint: expected tensors by name in {path}, got {type(state).__name__}")
-    return state
+    return unwrapped(state, path.name, choice)
 
 
 def check_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
@@ -105,10 +106,19 @@ def check_state(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], sourc
 def load_weights(model: nn.Module, checkpoint: str) -> str:
     """Load a whole state dict; returns the file's sha256."""
     path = weights_path(checkpoint)
-    state = read_weights(path)
+    state = read_tensors(path, split_choice(checkpoint)[1])
     check_state(model.state_dict(), state, path.name)
     model.load_state_dict(state)
-    return sha256_file(path)
+    return weights_id(path, checkpoint)
+
+
+def weights_id(path: Path, checkpoint: str) -> str:
+    """sha256 of the file, and of which set of its weights `checkpoint` names, where it names one."""
+    import hashlib
+
+    choice = split_choice(checkpoint)[1]
+    digest = sha256_file(path)
+    return hashlib.sha256(f"{digest}#{choice}".encode()).hexdigest() if choice else digest
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> str:
