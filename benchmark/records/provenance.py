@@ -33,10 +33,10 @@ def git_state() -> tuple[str | None, bool | None]:
 def _git(*words: str) -> str | None:
     if not (project_root() / ".git").exists():
         return None
+    # Without optional locks: else `git status` writes the index, and a run on a full disk leaves .git/index.lock.
+    command = ["git", "--no-optional-locks", "-C", str(project_root()), *words]
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(project_root()), *words], capture_output=True, text=True, timeout=10, check=True
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

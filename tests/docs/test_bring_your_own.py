@@ -44,7 +44,7 @@ def test_it_is_trained_and_swept_beside_the_houses_own_choices(call):
          "weights=weights", "name=three_exits")  # fmt: skip
     call("run", "-m", "--config-dir", CONF, "model=three_exits", "model.checkpoint=weights/three_exits.safetensors",
          "workload=clean,margin_attack", "policy=margin,confidence", "policy.threshold=0.55", "limit=20",
-         "timing.samples=4", "timing.time_limit_s=1", "timing.worker=false", "isolate=false")  # fmt: skip
+         "timing.samples=4", "timing.time_limit_s=1", "timing.worker=false")  # fmt: skip
     records = [json.loads(file.read_text()) for file in (call.work / "results" / "records").glob("*.json")]
     found = {(one["choices"]["workload"], one["choices"]["policy"]): one for one in records}
     assert set(found) == {(w, p) for w in ("clean", "margin_attack") for p in ("margin", "confidence")}
@@ -57,6 +57,15 @@ def test_it_is_trained_and_swept_beside_the_houses_own_choices(call):
     margin = found["margin_attack", "margin"]
     assert margin["attack"]["settings"]["objective"]["is"] == "mine.attack.least_margin"
     assert margin["results"]["mean_exit_depth"] >= found["clean", "margin"]["results"]["mean_exit_depth"]
+
+
+def test_a_worker_process_times_it(call):
+    """As a user runs it, with the default timing.worker: the worker imports the package and builds the model too."""
+    call("run", "--config-dir", CONF, "model=three_exits", "workload=clean", "policy.threshold=0.55", "limit=4",
+         "timing.time_limit_s=1", "timing.processes=1", "records=worker")  # fmt: skip
+    (record,) = (json.loads(file.read_text()) for file in (call.work / "worker").glob("*.json"))
+    assert record["latency"]["worker"]
+    assert record["audit"]["exits_equal"]
 
 
 def test_nothing_of_exitbench_names_it():

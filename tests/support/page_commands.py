@@ -123,7 +123,7 @@ def shrunk(command: str) -> list[str] | None:
         kept.append("policy.threshold=2")
     if any(word == "workload=random" for word in kept):
         kept.append("workload.meaning=none")
-    return ["run", "--config-dir", str(ROOT / "tests" / "conf"), *kept, "limit=8", "timing.samples=0", "isolate=false"]
+    return ["run", "--config-dir", str(ROOT / "tests" / "conf"), *kept, "limit=8", "timing.samples=0"]
 
 
 def _small(word: str) -> str:

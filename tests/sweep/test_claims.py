@@ -1,4 +1,4 @@
-"""Claims: one holder at a time, none that outlives its holder, and what its killed predecessors left is cleared."""
+"""Record locks: one holder at a time, released when the holder dies, and leftovers of killed writers are removed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from benchmark.utils.files import clear_leftovers
 
 
 def holder(record) -> int:
-    """A process that claims a record and then does nothing."""
-    ready, told = os.pipe()
+    """A process that locks a record and then does nothing."""
+    ready, signalled = os.pipe()
     pid = os.fork()
     if pid == 0:
         held = claim(record)
-        os.write(told, b"1" if held else b"0")
+        os.write(signalled, b"1" if held else b"0")
         signal.pause()
     assert os.read(ready, 1) == b"1"
     os.close(ready)
-    os.close(told)
+    os.close(signalled)
     return pid
 
 
-def test_a_claim_is_one_process_s_until_it_dies(tmp_path):
+def test_a_lock_belongs_to_one_process_until_it_dies(tmp_path):
     record = tmp_path / "0123.json"
     pid = holder(record)
     assert claim(record) is None
@@ -34,11 +34,11 @@ def test_a_claim_is_one_process_s_until_it_dies(tmp_path):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     mine = claim(record)
-    assert mine is not None  # the claim of the dead is nobody's, without a wait
+    assert mine is not None  # the lock of a dead process is free at once
     mine.release()
 
 
-def test_waiting_ends_with_the_other(tmp_path):
+def test_waiting_ends_when_the_holder_dies(tmp_path):
     record = tmp_path / "0123.json"
     pid = holder(record)
     os.kill(pid, signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_waiting_ends_with_the_other(tmp_path):
     waited.release()
 
 
-def test_a_new_holder_clears_what_killed_writers_left_and_nothing_else(tmp_path):
+def test_a_new_holder_removes_leftovers_of_its_own_record_only(tmp_path):
     for name in (".0123.json.abc.json", ".4567.json.abc.json", "4567.json"):
         (tmp_path / name).write_text("{")
     held = claim(tmp_path / "0123.json")

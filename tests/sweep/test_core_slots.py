@@ -1,4 +1,4 @@
-"""Seats: cores of one's own, never more than there are, and back again when the job is done."""
+"""Core slots: cores reserved for one job, never more than exist, and released when the job ends."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host of four cores, whose bindings are written down instead of made."""
+    """A host of four cores whose bindings are recorded instead of made."""
     bound = [{0, 1, 2, 3}]
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: bound[-1])
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: bound.append(set(cores)))
     return bound
 
 
-def test_without_a_wish_nothing_is_bound(host, tmp_path, monkeypatch):
+def test_without_the_variable_nothing_is_bound(host, tmp_path, monkeypatch):
     monkeypatch.delenv(core_slots.VARIABLE, raising=False)
     with core_slots.reserved_cores(tmp_path) as cores:
         assert cores == []
     assert len(host) == 1
 
 
-def test_seats_do_not_meet_and_are_given_back(host, tmp_path, monkeypatch):
+def test_two_jobs_share_no_core_and_cores_are_released(host, tmp_path, monkeypatch):
     monkeypatch.setenv(core_slots.VARIABLE, "2")
     nowhere = tmp_path / "nowhere"  # no topology: every core is a unit
     with core_slots.reserved_cores(tmp_path, nowhere) as first:
@@ -43,7 +43,7 @@ def test_seats_do_not_meet_and_are_given_back(host, tmp_path, monkeypatch):
         assert again == [0, 1]
 
 
-def test_a_job_waits_until_a_seat_is_free(host, tmp_path, monkeypatch):
+def test_a_job_waits_until_enough_cores_are_free(host, tmp_path, monkeypatch):
     monkeypatch.setenv(core_slots.VARIABLE, "3")
     left, order = threading.Event(), []
 
@@ -56,21 +56,21 @@ def test_a_job_waits_until_a_seat_is_free(host, tmp_path, monkeypatch):
 
     def second() -> None:
         with core_slots.reserved_cores(tmp_path, tmp_path / "nowhere"):
-            order.append("sits")
+            order.append("runs")
 
     with core_slots.reserved_cores(tmp_path, tmp_path / "nowhere"):
         host.append({0, 1, 2, 3})
         thread = threading.Thread(target=second)
         thread.start()
         assert left.wait(10)
-        order.append("leaves")
+        order.append("released")
     thread.join(10)
     assert order[0] == "waits"
-    assert order[-1] == "sits"
-    assert order.index("leaves") < order.index("sits")
+    assert order[-1] == "runs"
+    assert order.index("released") < order.index("runs")
 
 
-def test_two_threads_of_a_core_are_one_unit(host, tmp_path, monkeypatch):
+def test_two_threads_of_a_core_are_one_core(host, tmp_path, monkeypatch):
     monkeypatch.setenv(core_slots.VARIABLE, "1")
     for core, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
         (tmp_path / f"cpu{core}" / "topology").mkdir(parents=True)
@@ -85,6 +85,13 @@ def test_two_threads_of_a_core_are_one_unit(host, tmp_path, monkeypatch):
         core_slots.reserved_cores(tmp_path, tmp_path),
     ):
         pass
+
+
+def test_the_old_variable_still_works(host, tmp_path, monkeypatch):
+    monkeypatch.delenv(core_slots.VARIABLE, raising=False)
+    monkeypatch.setenv(core_slots.OLD_VARIABLE, "2")
+    with core_slots.reserved_cores(tmp_path, tmp_path / "nowhere") as cores:
+        assert cores == [0, 1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="real affinities")

@@ -1,4 +1,4 @@
-"""A full disk and a folder that cannot be written: one line, exit code 2, nothing half-written, nothing more begun."""
+"""A full disk or a folder that cannot be written: one line, exit code 2, no half-written file, nothing more started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_full_device_is_one_line_and_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("writer", ["json", "safetensors"])
 def test_a_write_beyond_what_fits_leaves_the_old_file(tmp_path, writer):
-    """For real, in a process that may write 4 KB: what Python and what safetensors says of it."""
+    """In a real process that may write 4 KB: the errors that Python and safetensors raise."""
     (tmp_path / "a.json").write_text("old")
     code = f"""
 import resource, sys
@@ -64,11 +64,11 @@ def test_other_errors_are_not_taken_for_a_full_disk():
 
 
 def test_a_sweep_stops_at_a_full_disk(monkeypatch):
-    """The first combination that cannot be written is the last that is begun; it is no failure of its own."""
-    begun = []
+    """The first combination that cannot be written is the last one started, and does not count as failed."""
+    started = []
 
     def full(self):
-        begun.append(self)
+        started.append(self)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(point._Job, "outcome", full)
@@ -77,10 +77,18 @@ def test_a_sweep_stops_at_a_full_disk(monkeypatch):
     for _ in range(3):
         with pytest.raises(Unwritable, match="No space left on device; is a disk full"):
             point.run_combination(cfg)
-    assert len(begun) == 1
+    assert len(started) == 1
 
 
-@pytest.mark.parametrize("words", [["records=file/records"], ["hydra.sweep.dir=file/sweeps"], ["cache=file/cache"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["records=file/records"],
+        ["hydra.sweep.dir=file/sweeps"],
+        ["cache=file/cache"],
+        ["cache=file/cache", "isolate=auto"],
+    ],
+)
 def test_what_cannot_be_written_is_one_line_and_exit_2(warm, words):
     (warm.folder / "file").write_text("")
     command = warm.start(*SMALL, *words)
@@ -94,7 +102,7 @@ def test_what_cannot_be_written_is_one_line_and_exit_2(warm, words):
 
 
 def test_records_that_no_longer_fit_stop_the_sweep(warm):
-    """Of a real sweep the traces still fit, the records do not; with room again the same command ends it."""
+    """The traces of a real sweep still fit, the records do not; with space again the same command completes it."""
     command = warm.start(*SMALL, "records=tight", limit_file_bytes=8192)
     assert command.wait() == 2, command.output
     said = [line for line in command.output.splitlines() if line.startswith("exitbench: ")]

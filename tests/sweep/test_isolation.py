@@ -1,4 +1,4 @@
-"""A combination in a process of its own: the same record, and a crash that is told instead of shared."""
+"""A combination in its own process: its answer or its error comes back, and a crash stays in that process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmark.sweep import isolation
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
 from benchmark.utils.cache_usage import Piece
 
-CFG = OmegaConf.create({"hardware": {"device": "cpu"}, "fate": "answers"})
+CFG = OmegaConf.create({"hardware": {"device": "cpu"}, "behaviour": "answers"})
 PIECES = (Piece("trace", "trace", 3, True),)
-FATES = {
+BEHAVIOURS = {
     "answers": lambda: (
-        {"pid": os.getpid(), "asked": os.environ.get("ASKED_FOR")},
+        {"pid": os.getpid(), "variable": os.environ.get("SET_BY_PARENT")},
         (Piece("trace", "trace", 3, True),),
     ),
     "is killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -42,27 +42,27 @@ def fail(error: Exception) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Plain forks, and fates in place of measuring: what is tested is the way there and back."""
+    """Plain forks, and short functions in place of measuring: what is tested is the transport."""
     monkeypatch.setattr(isolation, "_start_method", lambda device: "fork")
     monkeypatch.setattr(
-        isolation, "measure", SimpleNamespace(measure=lambda cfg, identity, config_dir: FATES[cfg.fate]())
+        isolation, "measure", SimpleNamespace(measure=lambda cfg, identity, config_dir: BEHAVIOURS[cfg.behaviour]())
     )
 
 
-def meet(fate: str):
-    return isolation.measure_in_subprocess(OmegaConf.merge(CFG, {"fate": fate}), {}, "")
+def measure(behaviour: str):
+    return isolation.measure_in_subprocess(OmegaConf.merge(CFG, {"behaviour": behaviour}), {}, "")
 
 
-def test_the_answer_comes_back_from_another_process_with_our_environment(monkeypatch):
-    monkeypatch.setenv("ASKED_FOR", "here")
-    made, pieces = meet("answers")
-    assert made["pid"] != os.getpid()
-    assert made["asked"] == "here"
+def test_the_answer_comes_from_another_process_with_our_environment(monkeypatch):
+    monkeypatch.setenv("SET_BY_PARENT", "here")
+    answer, pieces = measure("answers")
+    assert answer["pid"] != os.getpid()
+    assert answer["variable"] == "here"
     assert pieces == PIECES
 
 
 @pytest.mark.parametrize(
-    ("fate", "kind", "says"),
+    ("behaviour", "kind", "says"),
     [
         ("is killed", ExitbenchError, "killed by SIGKILL; out of memory"),
         ("crashes", ExitbenchError, "killed by SIGSEGV"),
@@ -73,12 +73,24 @@ def test_the_answer_comes_back_from_another_process_with_our_environment(monkeyp
         ("has no room", Unwritable, "No space left on device.*is a disk full"),
     ],
 )
-def test_every_end_is_an_error_of_one_line_and_of_its_own_kind(fate, kind, says, monkeypatch):
+def test_every_failure_is_an_error_of_one_line_and_of_its_own_type(behaviour, kind, says, monkeypatch):
     monkeypatch.delenv("EXITBENCH_DEBUG", raising=False)
     with pytest.raises(kind, match=says) as caught:
-        meet(fate)
+        measure(behaviour)
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
+
+
+def test_what_crosses_is_plain_data(monkeypatch):
+    """Hydra's own objects cannot be pickled once its plug-ins were imported again, as they are in every process."""
+    sent = []
+    monkeypatch.setattr(isolation, "_child", lambda sender, request: sender.send(({"request": request}, ())))
+    answer, _ = measure("answers")
+    sent = [answer["request"].config, answer["request"].identity]
+    while sent:
+        value = sent.pop()
+        assert type(value) in (dict, list, str, int, float, bool, type(None)), type(value)
+        sent += [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def test_forking_is_for_processors_only(monkeypatch):

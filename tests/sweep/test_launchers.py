@@ -107,7 +107,15 @@ def test_a_local_ray(tmp_path):
 def test_submitit_times_with_the_defaults(tmp_path):
     """Timed, as without timing.samples=0: a worker process of a job's isolated process, on the job's own core."""
     words = [word for word in on_page("submitit_local") if word != "timing.samples=0"]
-    small = ["--config-dir", CONF, "model=small_dvt", "workload=clean", "limit=4", "timing.time_limit_s=1"]
+    small = [
+        "--config-dir",
+        CONF,
+        "model=small_dvt",
+        "workload=clean",
+        "limit=4",
+        "timing.time_limit_s=1",
+        "timing.processes=1",
+    ]
     answer = started(tmp_path, *words, *small)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     (record,) = (json.loads(file.read_text()) for file in (tmp_path / "results" / "records").glob("*.json"))

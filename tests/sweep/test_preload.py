@@ -1,4 +1,4 @@
-"""The server that forks combinations hands over what it imported, and ends without a word."""
+"""The server that forks combinations passes on what it imported, and ends without output."""
 
 import subprocess
 import sys
@@ -20,11 +20,11 @@ def ended(preload):
     )
 
 
-def test_it_ends_without_a_word_and_its_children_keep_their_exit_code():
+def test_it_ends_without_output_and_its_children_keep_their_exit_code():
     done = ended(["benchmark.sweep.preload"])
     assert done.stdout.split() == ["True", "3"]
     assert not done.stderr
 
 
-def test_without_it_a_child_has_nothing():
+def test_without_it_a_child_has_imported_nothing():
     assert ended([]).stdout.split() == ["False", "3"]

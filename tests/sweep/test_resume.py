@@ -1,4 +1,4 @@
-"""Sweeps that are killed, that meet each other, that meet files which are no records: the same records in the end."""
+"""Sweeps that are killed, that run at the same time, that find damaged records: the same records in the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SWEEP = ["run", "-m", "--config-dir", CONF, "model=small_dvt,small_bert", "workl
 COMBINATIONS = 4
 KILLS = 10
 DONE = "exitbench: 4 combinations"  # the sweep's last line
-# Of a timed record: what the clock decides.
+# Fields of a timed record that depend on the clock.
 CLOCKED = (
     "created",
     "latency",
@@ -32,12 +32,12 @@ CLOCKED = (
     "noise_before",
     "noise_after",
 )
-# Of any record: what the clone and the machine were like, what had been made before.
-AROUND = ("content_sha256", "git_commit", "git_dirty", "from_cache", "noise_before", "noise_after")
+# Fields of any record that depend on the clone, the machine and the cache.
+ENVIRONMENT = ("content_sha256", "git_commit", "git_dirty", "from_cache", "noise_before", "noise_after")
 
 
-def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The records of a folder without what the clock decides, and what is wrong in it."""
+def read_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The records of a folder without fields that vary, and what is wrong in the folder."""
     records, problems = record.read_all([folder])
     return {one.record_id: timeless(json.loads((folder / f"{one.record_id}.json").read_text())) for one in records}, [
         *problems,
@@ -47,29 +47,29 @@ def kept(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 def timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        left = (*CLOCKED, *AROUND)
+        left = (*CLOCKED, *ENVIRONMENT)
         return {key: timeless(inner) for key, inner in value.items() if key not in left and "second" not in key}
     return [timeless(inner) for inner in value] if isinstance(value, list) else value
 
 
-def differences(left: Any, right: Any, place: str = "") -> list[str]:
-    """Where two kept values differ: a line each."""
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
+    """One line for each difference between two values."""
     if isinstance(left, dict) and isinstance(right, dict):
         keys = sorted(left.keys() | right.keys())
-        return [line for key in keys for line in differences(left.get(key), right.get(key), f"{place}.{key}")]
+        return [line for key in keys for line in differences(left.get(key), right.get(key), f"{path}.{key}")]
     if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         pairs = enumerate(zip(left, right, strict=True))
-        return [line for number, pair in pairs for line in differences(*pair, f"{place}.{number}")]
-    return [] if left == right else [f"{place}: {left!r:.80} and {right!r:.80}"]
+        return [line for number, pair in pairs for line in differences(*pair, f"{path}.{number}")]
+    return [] if left == right else [f"{path}: {left!r:.80} and {right!r:.80}"]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(warm):
-    """The sweep's seconds and records when nothing happens."""
+    """The sweep's seconds and records when nothing disturbs it."""
     begun = time.monotonic()
     command = warm.start(*SWEEP, "records=undisturbed", "cache=cache-undisturbed")
     assert command.wait() == 0, command.output
-    records, problems = kept(warm.folder / "undisturbed")
+    records, problems = read_folder(warm.folder / "undisturbed")
     assert len(records) == COMBINATIONS
     assert problems == []
     return time.monotonic() - begun, records
@@ -87,7 +87,7 @@ def test_a_sweep_killed_at_ten_random_moments_ends_with_the_same_records(warm, u
         moment = draw.uniform(0, 0.3 * seconds)
         time.sleep(moment)
         status = command.kill()
-        found, problems = kept(folder) if folder.is_dir() else ({}, [])
+        found, problems = read_folder(folder) if folder.is_dir() else ({}, [])
         problems = [line for line in problems if "left over" not in line]  # a killed write leaves its temporary
         under_way = [line for line in command.output.replace("\r", "\n").splitlines() if line.strip()][-1:]
         print(f"kill {number + 1}: {moment:.2f} s in, exit {status}, {len(found)} records kept; under way: {under_way}")
@@ -100,18 +100,18 @@ def test_a_sweep_killed_at_ten_random_moments_ends_with_the_same_records(warm, u
             finished = set()
     command = warm.start(*words)
     assert command.wait() == 0, command.output
-    found, problems = kept(folder)
+    found, problems = read_folder(folder)
     assert differences(expected, found) == problems == []
     assert command.output.count("skip ") == len(finished)
 
 
 def test_a_writer_in_place_would_be_caught(tmp_path, undisturbed, warm):
-    """The double of a writer that does not write whole: what a kill leaves of it is reported by name."""
+    """The double of a writer that does not replace files whole: what a kill leaves is reported by name."""
     shutil.copytree(warm.folder / "undisturbed", tmp_path / "records")
     victim = sorted((tmp_path / "records").glob("*.json"))[0]
     content = victim.read_bytes()
     victim.write_bytes(content[: len(content) // 2])
-    found, problems = kept(tmp_path / "records")
+    found, problems = read_folder(tmp_path / "records")
     assert len(found) == COMBINATIONS - 1
     assert len(problems) == 1
     assert str(victim) in problems[0]
@@ -130,7 +130,7 @@ def test_a_figure_that_moved_would_be_caught(undisturbed):
 
 def test_a_leftover_of_a_killed_write_would_be_caught(tmp_path):
     (tmp_path / ".0123.json.abc.json").write_text("{")
-    assert kept(tmp_path)[1] == [f"{tmp_path / '.0123.json.abc.json'}: left over"]
+    assert read_folder(tmp_path)[1] == [f"{tmp_path / '.0123.json.abc.json'}: left over"]
 
 
 UNSOUND = {
@@ -140,7 +140,7 @@ UNSOUND = {
 }
 
 
-def test_what_is_no_sound_record_is_named_set_aside_and_measured_again(warm, undisturbed):
+def test_a_damaged_record_is_named_set_aside_and_measured_again(warm, undisturbed):
     folder = warm.folder / "mended"
     shutil.copytree(warm.folder / "undisturbed", folder)
     spoilt = {}
@@ -161,7 +161,7 @@ def test_what_is_no_sound_record_is_named_set_aside_and_measured_again(warm, und
     assert board.wait() == 0
     assert "left out: mended/notes.json: not an exitbench record" in board.output
     (folder / "notes.json").unlink()
-    found, problems = kept(folder)
+    found, problems = read_folder(folder)
     assert differences(undisturbed[1], found) == problems == []
 
 
@@ -173,12 +173,12 @@ def test_two_sweeps_into_one_folder_share_the_work(warm, undisturbed):
     assert len(begun) == COMBINATIONS
     made = [line for one in both for line in one.output.splitlines() if "made: attack" in line]
     assert len(made) == 2  # one for each model
-    found, problems = kept(warm.folder / "shared")
+    found, problems = read_folder(warm.folder / "shared")
     assert len(found) == COMBINATIONS
     assert problems == []
 
 
-def test_a_record_does_not_say_where_it_was_written_or_how_it_was_asked(warm):
+def test_a_record_does_not_depend_on_its_folder_or_on_the_command(warm):
     words = ["run", "--config-dir", CONF, "model=small_dvt", "limit=8", "timing.samples=0", "workload=same_chunked"]
     for name, more in (("here", []), ("there", ["force=true", "isolate=false", "retry=failed"])):
         place = warm.folder / "far" / name

@@ -1,4 +1,4 @@
-"""Shared work is done once and said so; a crash is one combination's and not the sweep's."""
+"""Shared work is done once and reported; a crash ends one combination and not the sweep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def entries(folder, kind: str, suffix: str) -> int:
     return len(list((folder / kind).glob(f"*.{suffix}")))
 
 
-def test_eight_profiles_take_one_attack_and_its_traces(warm):
+def test_eight_profiles_share_one_attack_and_its_traces(warm):
     names = ",".join(f"profile_{number}" for number in range(8))
     command = warm.start(*ONE, "isolate=false", "policy.threshold=0.6", "workload=same_chunked",
                          f"hardware.name={names}", "records=profiles", "cache=cache-profiles")  # fmt: skip
@@ -30,7 +30,7 @@ def test_eight_profiles_take_one_attack_and_its_traces(warm):
     assert command.output.count("attack same of 8 samples") == 8
 
 
-def test_eight_rules_take_one_trace_of_each_split(warm):
+def test_eight_rules_share_one_trace_of_each_split(warm):
     thresholds = ",".join(f"0.{number}" for number in range(2, 10))
     command = warm.start(*ONE, "isolate=false", f"policy.threshold={thresholds}", "records=rules", "cache=cache-rules")
     assert command.wait() == 0, command.output
@@ -46,7 +46,7 @@ def records_of(folder: Path) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def crashed(warm):
-    """The words and the command of a sweep whose combinations have processes of their own, one of which crashes."""
+    """The words and the finished command of an isolated sweep, one of whose combinations crashes."""
     words = [*ONE, "model=crashing,small_dvt", "workload=same_chunked", "records=crashed", "cache=cache-crashed"]
     command = warm.start(*words)
     assert command.wait() == 1, command.output
@@ -67,7 +67,7 @@ def test_a_crash_is_a_failed_record_and_the_sweep_goes_on(warm, crashed):
     assert "killed by SIGSEGV; retry=failed runs it again" in again.output
 
 
-def test_a_record_does_not_say_that_its_process_was_its_own(warm, crashed):
+def test_a_record_does_not_depend_on_isolation(warm, crashed):
     words = [word for word in ONE if word != "-m"]
     command = warm.start(*words, "workload=same_chunked", "isolate=false", "records=together", "cache=cache-together")
     assert command.wait() == 0, command.output
