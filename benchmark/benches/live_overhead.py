@@ -3,7 +3,8 @@
 `exitbench bench live_overhead models=dvt_fashion,minilm_exits samples=24 seconds=20`. never / plain: the live path
 with `policy=never` against a straight loop over the same stages and heads, without generator and rule; asking / plain:
 with the model's default rule at a threshold that nothing reaches. realized: that rule at its own threshold, speed-up of
-the samples timed over their MAC speed-up. CPU clock, interleaved.
+the samples timed over their MAC speed-up. CPU clock, interleaved, within one process, so that
+intervals do not contain the variance between processes.
 """
 
 from __future__ import annotations

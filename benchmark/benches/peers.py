@@ -4,7 +4,7 @@
 timm's ViT-Ti/16 (random weights, 32 px) against torch.utils.benchmark on the same call, in turns, by the CPU clock.
 MACs: ours against torch's counter and fvcore (`exitbench[peers]`) on the same modules, with where the difference lies.
 Offline: our engine against masking without compaction and one sample at a time, at the default threshold.
-out: a folder for peers.csv and peers.md; without it they are printed alone.
+Intervals describe one process. out: a folder for peers.csv and peers.md; without it they are printed alone.
 """
 
 from __future__ import annotations

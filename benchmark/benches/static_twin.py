@@ -1,9 +1,10 @@
-"""What a cascade with early exit takes beside its static twin, the last grid alone: one interleaved run, one thread.
+"""A cascade with early exit beside its static twin, the last grid alone: interleaved, in one process, one thread.
 
 `exitbench bench static_twin models=dvt_fashion,dvt_cifar10 samples=200 seconds=40`. Over the same test samples, on the
 CPU clock: time and MACs of the model named `<model>_static` over those of the cascade, once at the model's default rule
 and threshold, once at full depth, what its hardest sample costs. Above 1 the cascade is cheaper. The tables of
-`+experiment=dvt` hold accuracy, and latencies of two records; this is their ratio measured side by side.
+`+experiment=dvt` hold accuracy, and latencies of two records; this is their ratio measured side by side. Intervals do
+not contain the variance between processes.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from benchmark import __version__
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what a run would find on this machine, and what to do where something is missing."""
+    if arguments.repeats:
+        return _repeats(arguments.repeats)
     if arguments.stopwatch:
         return _stopwatch()
     from concurrent.futures import ThreadPoolExecutor
@@ -45,3 +47,19 @@ def _stopwatch() -> int:
     print(f"outside its interval: {', '.join(missed)}" if missed else "both truths lie in their intervals")
     print("an interval misses the truth once in twenty even on an idle machine; run it again before you worry")
     return 1 if missed else 0
+
+
+def _repeats(repeats: int) -> int:
+    """Repeat real A/A and A/B measurements; return 1 if fewer than nine of ten agree."""
+    from benchmark.benches.support.stopwatch_repeats import AIM, agreement, format_table, measure_repeats
+    from benchmark.hardware.machine import noise
+
+    disturbance = noise()
+    print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)
+    found = measure_repeats(repeats)
+    print("\n".join(format_table(found)))
+    print("A/A has 1: intervals of full depth against itself that contain 1. Pairs: repeats whose intervals overlap.")
+    print("in repeat: the next speed-up lies within the repeat half-width of this one (95% by its definition)")
+    below = [" ".join(case) for case, seen in found.items() if not agreement(seen).reached]
+    print(f"below {AIM:.0%}: {', '.join(below)}" if below else f"all at least {AIM:.0%}")
+    return 1 if below else 0

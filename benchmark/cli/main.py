@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("overrides", nargs="*", help="key=value, as the bench's description says")
     doctor = commands.add_parser("doctor", help="versions, cores, noise, and which sources of data answer")
     doctor.add_argument("--stopwatch", action="store_true", help="time known work instead, and compare with the truth")
+    doctor.add_argument("--repeats", type=int, default=0, help="with --stopwatch: repeat real measurements so often")
     return top
 
 

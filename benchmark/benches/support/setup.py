@@ -1,9 +1,9 @@
-"""What the timing benches share: a model at its default operating point with a few collated samples."""
+"""Setup shared by the timing benches: a model at its default operating point, and a few collated samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class Family:
     samples: Sequence[Sample]
     batches: Sequence[Batch]  # of one sample each
     mac_speedup: float  # of these samples, by replay
+    config: dict[str, Any] = field(default_factory=dict)  # what `model` is built from, for worker processes
 
 
 def load_family(name: str, samples: int, seed: int = 0) -> Family:
@@ -36,6 +37,7 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
 
     cfg = compose("config", [f"model={name}"])
     rule: Any = OmegaConf.to_container(cfg.policy)
+    config: Any = OmegaConf.to_container(cfg.model, resolve=True)
     rule.pop("threshold")
     max_drop = rule.pop("max_drop")
     dataset, model = build(cfg.dataset), build(cfg.model).eval()
@@ -46,7 +48,7 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     seen = traced(model, chosen, 64, "cpu", "float32", "trace")
     spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)
     promise = float(spent[:, -1].sum() / spent[torch.arange(len(depth)), depth - 1].sum())
-    return Family(model, policy, chosen, [model.collate([one]) for one in chosen], promise)
+    return Family(model, policy, chosen, [model.collate([sample]) for sample in chosen], promise, config)
 
 
 def parse_options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:

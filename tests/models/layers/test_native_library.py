@@ -206,6 +206,7 @@ def test_without_a_compiler_operators_do_the_work(monkeypatch, fresh_library):
     ],
 )
 def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path, fresh_library, says, kind, told):
+    monkeypatch.setenv("EXITBENCH_NATIVE", "1")
     compiler = tmp_path / "c++"
     compiler.write_text(f"#!/bin/sh\necho 'hand_over.cpp:1: {says}' >&2\nexit 3\n")
     compiler.chmod(0o755)
