@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmark.records.leaderboard import ExitbenchError, whole_file
+from benchmark.records.leaderboard import ExitbenchError, atomic_write
 
 Row = dict[str, Any]
 
@@ -241,7 +241,7 @@ def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper:
         lines = "".join(f"{one}\n" for one in sorted(record_ids))
         digest = hashlib.sha256(lines.encode()).hexdigest()
         ids = f"records: {len(record_ids)}, listed in {name}.records.txt, which has sha256 {digest}"
-        with whole_file(out / f"{name}.records.txt") as temporary:
+        with atomic_write(out / f"{name}.records.txt") as temporary:
             temporary.write_text(lines, encoding="utf-8")
         paths.append(out / f"{name}.records.txt")
     metadata = {
@@ -250,7 +250,7 @@ def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper:
     }
     for kind, facts in metadata.items():
         path = out / f"{name}.{kind}"
-        with look(paper), whole_file(path) as temporary:
+        with look(paper), atomic_write(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=300, metadata=facts)
         paths.append(path)
     return paths

@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from benchmark.types import EarlyExitModel, ImageSample, Perturbed, Policy, Sample, TextSample
-from benchmark.utils.files import sha256_file, whole_file
-from benchmark.utils.identity import content_hash, model_facts, samples_hash
-from benchmark.utils.user_code import code_of
+from benchmark.utils.files import atomic_write, sha256_file
+from benchmark.utils.identity import content_hash, model_identity, samples_hash
+from benchmark.utils.user_code import module_hash
 
 # Files that an attack's outcome depends on. A change of their code is a new attack, one of comments or docstrings not.
 CODE_FILES = (
@@ -39,7 +39,7 @@ def key_of(model: EarlyExitModel, policy: Policy, samples: Sequence[Sample], set
     """sha256 of everything that an attack's outcome depends on; settings as `describe` returns them."""
     identity = {
         "code": code_hash(),
-        **model_facts(model),
+        **model_identity(model),
         "samples": samples_hash(samples),
         "settings": settings,
         "policy": describe(policy) | {"name": policy.name, "threshold": policy.threshold},
@@ -70,7 +70,7 @@ def describe(thing: object) -> dict[str, Any]:
         return describe(thing.func) | {"args": list(thing.args)} | thing.keywords
     qualified_name: str | None = getattr(thing, "__qualname__", None)  # of functions, methods and classes
     if qualified_name:
-        code = code_of(thing.__module__)
+        code = module_hash(thing.__module__)
         return {"is": f"{thing.__module__}.{qualified_name}"} | ({"code": code} if code else {})
     fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
     names = [field.name for field in fields] or list(vars(thing))
@@ -84,10 +84,10 @@ def save(path: Path, attacked: Perturbed) -> None:
     body["texts"] = [sample.texts for sample in attacked.samples if isinstance(sample, TextSample)]
     images = [sample.pixels.detach().cpu() for sample in attacked.samples if isinstance(sample, ImageSample)]
     if images:
-        with whole_file(path.with_suffix(".safetensors")) as temporary:
+        with atomic_write(path.with_suffix(".safetensors")) as temporary:
             save_file({"pixels": torch.stack(images)}, temporary)
         body["pixels_sha256"] = sha256_file(path.with_suffix(".safetensors"))
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"sha256": content_hash(body), "body": body}), encoding="utf-8")
 
 

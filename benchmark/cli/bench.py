@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.name not in found:
         raise ExitbenchError(f"bench: expected one of {', '.join(found)}, got {arguments.name!r}")
-    from benchmark.utils.library_logging import quiet_libraries
+    from benchmark.utils.library_logging import silence_libraries
 
-    quiet_libraries()
+    silence_libraries()
     return importlib.import_module(f"benchmark.benches.{arguments.name}").main(arguments.overrides)
 
 

@@ -15,11 +15,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _stopwatch()
     from concurrent.futures import ThreadPoolExecutor
 
-    from benchmark.data.sources.assets import sources_status
+    from benchmark.data.sources.assets import source_status
     from benchmark.hardware.machine import fingerprint, noise
 
     with ThreadPoolExecutor() as pool:
-        sources = pool.submit(sources_status)
+        sources = pool.submit(source_status)
         facts, disturbance = pool.submit(fingerprint), pool.submit(noise)
         print(f"exitbench {__version__}")
         for title, section in (("machine", facts.result()), ("noise", disturbance.result())):

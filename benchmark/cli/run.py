@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from benchmark.sweep.job import stopped
     from benchmark.sweep.outcome import sweep_summary
     from benchmark.types import Unwritable
-    from benchmark.utils.files import no_space
+    from benchmark.utils.files import is_disk_full
 
     stopped.clear()
     try:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        hint = "is the disk full?" if no_space(error) else "choose a writable folder to start in"
+        hint = "is the disk full?" if is_disk_full(error) else "choose a writable folder to start in"
         raise Unwritable(f"cannot write {error.filename or 'a file'}: {error.strerror}; {hint}") from error
     if is_sweep:
         print(f"exitbench: {sweep_summary(outcomes)}", flush=True)

@@ -10,10 +10,10 @@ from typing import Any
 def run(arguments: argparse.Namespace) -> int:
     """Train what the overrides say, then evaluate every exit on calibration and test data for the card."""
     from benchmark.config.compose import build, compose
-    from benchmark.utils.library_logging import quiet_libraries
+    from benchmark.utils.library_logging import silence_libraries
 
     cfg = compose("train", arguments.overrides, arguments.config_dir)
-    quiet_libraries()
+    silence_libraries()
     import torch
 
     from benchmark.training.checkpoint_folder import claim

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.requirements import MISSING, Requirement
-from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_entry
-from benchmark.data.sources.hub import endpoint, pictures_entry, table_entry, unreachable
+from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_asset_entry
+from benchmark.data.sources.hub import decoded_images_entry, endpoint, table_entry, unreachable
 from benchmark.data.sources.providers import DebianPackage, HubFile, PyPIFile
 from benchmark.data.sources.registry import DEBIAN_MIRROR, python_indexes
 from benchmark.utils.cache import MANIFEST, cache_dir
@@ -113,7 +113,7 @@ def _in_cache(entry: str) -> bool:
 
 
 def _decoded(need: Requirement) -> bool:
-    return need.kind == "data" and _in_cache(decoded_entry(need.name, str(need.node.get("fingerprint", ""))))
+    return need.kind == "data" and _in_cache(decoded_asset_entry(need.name, str(need.node.get("fingerprint", ""))))
 
 
 def _tables(need: Requirement) -> bool:
@@ -130,7 +130,7 @@ def _tables(need: Requirement) -> bool:
     if not isinstance(columns, list):
         return False
     settings = (node[key] for key in ("subset", "image", "label", "train", "test", "revision", "fingerprint"))
-    if _in_cache(pictures_entry(need.name, *settings)):
+    if _in_cache(decoded_images_entry(need.name, *settings)):
         return True
     return all(
         _in_cache(table_entry(need.name, node["subset"], node[split], [*columns, node["label"]], node["revision"]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.sources import hub as hub_client
-from benchmark.data.sources.assets import decoded_entry, fetch
+from benchmark.data.sources.assets import decoded_asset_entry, fetch
 from benchmark.data.sources.decoding import Split, decode_split, decode_table
 from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
@@ -67,7 +67,7 @@ def load(
         folder = fetch(asset)
         return {split: decode_split(folder, split, image, label) for split in ("train", "test")}
 
-    kept = decoded_entry(asset, fingerprint)
+    kept = decoded_asset_entry(asset, fingerprint)
     return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
 
 
@@ -95,7 +95,7 @@ def hub(
     splits = {"train": train, "test": test}
     if Path(path).expanduser().is_dir():  # may change at any time, so it is decoded afresh
         return _dataset(name, version, class_names, calibration, seed, fingerprint, "", decode)
-    kept = hub_client.pictures_entry(path, subset, image, label, train, test, revision, fingerprint)
+    kept = hub_client.decoded_images_entry(path, subset, image, label, train, test, revision, fingerprint)
     return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
 
 

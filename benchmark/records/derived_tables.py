@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.records import tables
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 
 def described() -> dict[str, str]:
@@ -41,7 +41,7 @@ def write(table: pd.DataFrame, spelling: dict[str, str], path: Path) -> list[Pat
     """Write the CSV at `path`, figures to the bit, and Markdown beside it (`.md`), each whole; returns both paths."""
     texts = {path: table.to_csv(index=False, lineterminator="\n"), path.with_suffix(".md"): markdown(table, spelling)}
     for target, text in texts.items():
-        with whole_file(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return list(texts)
 

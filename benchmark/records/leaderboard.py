@@ -18,12 +18,13 @@ from benchmark.records.csv_files import read_csv, to_csv
 from benchmark.records.frame import frame
 from benchmark.records.validation import validate, validate_folders
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 __all__ = [
     "COLUMNS",
     "CSV_COLUMNS",
     "ExitbenchError",
+    "atomic_write",
     "frame",
     "read_csv",
     "render",
@@ -32,9 +33,8 @@ __all__ = [
     "validate",
     "validate_folders",
     "where",
-    "whole_file",
     "write",
-]  # ExitbenchError and whole_file are passed on to figures, which see no lower floor
+]  # ExitbenchError and atomic_write are passed on to figures, which see no lower floor
 
 
 def where(table: pd.DataFrame, expression: str) -> pd.DataFrame:
@@ -59,6 +59,6 @@ def write(table: pd.DataFrame, path: Path, shown: Sequence[rendering.Part] = ())
     """Write the CSV at `path` and the same as Markdown beside it (`.md`), each whole; returns both paths."""
     markdown = path.with_suffix(".md")
     for target, text in ((path, to_csv(table)), (markdown, to_markdown(table, shown))):
-        with whole_file(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return [path, markdown]

@@ -23,7 +23,7 @@ from benchmark.records.gather import gathered
 from benchmark.records.schema import SCHEMA_VERSION, Record, Section
 from benchmark.records.seal import BEYOND_COLUMNS, RAW, Opened, read_opened, sealed
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 __all__ = ["SCHEMA_VERSION", "Record", "exists", "find", "made", "read", "read_all", "record_id", "utc_now", "write"]
 
@@ -109,7 +109,7 @@ def write(record: Record, folder: Path, force: bool = False) -> Path:
             path.replace(path.with_name(f"{path.name}.unsound"))
         except OSError as error:
             raise ExitbenchError(f"cannot set {path} aside: {error.strerror}") from error
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return path
 

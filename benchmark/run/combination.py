@@ -45,9 +45,9 @@ class Combination:
     def model(self) -> LoadedModel:
         """The model, weights loaded, checked against the dataset."""
         from benchmark.training.train import check_fit
-        from benchmark.utils.library_logging import quiet_libraries
+        from benchmark.utils.library_logging import silence_libraries
 
-        quiet_libraries()
+        silence_libraries()
         model = _seeded(self._cfg.model, self._cfg.seed)
         check_fit(model, self.dataset)
         return model

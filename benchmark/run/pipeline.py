@@ -77,7 +77,7 @@ def run(
         )
         perturbed = workload.apply(model, policy, samples)
         if perturbed.facts:
-            cache_usage.tell("attack", f"attack {workload.name}", len(samples), perturbed.from_cache)
+            cache_usage.report("attack", f"attack {workload.name}", len(samples), perturbed.from_cache)
         exact = tracer.exact(perturbed.samples, f"trace {workload.name}")
         test = tracer.as_run(perturbed.samples, f"trace {workload.name}")
         # The same samples unattacked: a look-up where their clean twin was run.

@@ -14,8 +14,8 @@ from benchmark.run.trace import trace
 from benchmark.types import EarlyExitModel, Sample, Trace, Unwritable
 from benchmark.utils import cache_usage
 from benchmark.utils.cache import cache_dir
-from benchmark.utils.files import clear_leftovers, whole_file
-from benchmark.utils.identity import content_hash, model_facts, samples_hash
+from benchmark.utils.files import atomic_write, remove_temporary_files
+from benchmark.utils.identity import content_hash, model_identity, samples_hash
 
 TRACE_VERSION = 1  # raised whenever the same model and inputs would give another trace
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def traced(
     """
     parts = {
         "version": TRACE_VERSION,
-        **model_facts(weights_of or model),
+        **model_identity(weights_of or model),
         "samples": samples_hash(samples),
         "device": device.partition(":")[0],
         "dtype": dtype,
@@ -51,12 +51,12 @@ def traced(
         with _lock(path):
             stored = _load(path, columns, warn=False)  # another process may have traced it while this one waited
             if stored is None:
-                clear_leftovers(path)
+                remove_temporary_files(path)
                 fresh = trace(model, samples, batch_size, device, description)
                 _store(fresh, path)
-                cache_usage.tell("trace", description, len(samples), reused=False)
+                cache_usage.report("trace", description, len(samples), reused=False)
                 return fresh
-    cache_usage.tell("trace", description, len(samples), reused=True)
+    cache_usage.report("trace", description, len(samples), reused=True)
     return stored
 
 
@@ -91,5 +91,5 @@ def _store(trace: Trace, path: Path) -> None:
     tensors = {"logits": trace.logits, "labels": trace.labels, "lengths": trace.lengths}
     if trace.extra is not None:
         tensors["extra"] = trace.extra
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({**tensors, "truncated": torch.tensor(trace.truncated)}, temporary)

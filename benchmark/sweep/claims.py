@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from benchmark.types import Unwritable
-from benchmark.utils.files import clear_leftovers
+from benchmark.utils.files import remove_temporary_files
 
 FOLDER = ".claims"  # in the folder of records
 
@@ -35,5 +35,5 @@ def claim(record: Path, wait: bool = False) -> FileLock | None:
         raise Unwritable(
             f"records: cannot write in {record.parent} ({error.strerror}); choose a writable folder"
         ) from error
-    clear_leftovers(record)
+    remove_temporary_files(record)
     return lock

@@ -6,7 +6,7 @@ import os
 import traceback
 
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
-from benchmark.utils.files import no_space
+from benchmark.utils.files import is_disk_full
 
 ERROR_TYPES = {error_type.__name__: error_type for error_type in (ExitbenchError, NotApplicable, Unwritable)}
 
@@ -22,7 +22,7 @@ def message(error: BaseException) -> str:
 
 def classified(error: Exception) -> Exception:
     """The same error; an Unwritable in its place where the disk is full."""
-    if not isinstance(error, Unwritable) and no_space(error):
+    if not isinstance(error, Unwritable) and is_disk_full(error):
         return Unwritable(f"{message(error)}; is a disk full?")
     return error
 

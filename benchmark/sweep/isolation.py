@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config.compose import plain
 from benchmark.sweep import failures, measure
 from benchmark.types import ExitbenchError
-from benchmark.utils.cache_usage import Piece
+from benchmark.utils.cache_usage import CacheUse
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmark.run.settings import Identity
 
 PRELOADED = ["benchmark.sweep.preload"]
-Measured = tuple["Record", tuple[Piece, ...]]
+Measured = tuple["Record", tuple[CacheUse, ...]]
 Failed = tuple[str, str]  # the error's type, one of failures.ERROR_TYPES, and its message
 
 

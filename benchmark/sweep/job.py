@@ -14,7 +14,7 @@ from benchmark.sweep.hydra_job import HydraJob, running_job
 from benchmark.sweep.measure import measure
 from benchmark.sweep.outcome import Outcome, record_summary
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
-from benchmark.utils.cache_usage import Piece, line
+from benchmark.utils.cache_usage import CacheUse, line
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -107,7 +107,7 @@ class _Job:
 
         print(f"run  {self.label}", flush=True)
         try:
-            measured, pieces = self._measure()
+            measured, cache_uses = self._measure()
         except NotApplicable as error:
             if not self.hydra.in_sweep:
                 raise
@@ -117,10 +117,10 @@ class _Job:
             print(f"exitbench: {self.label}: {'; '.join(measured.reasons)}", file=sys.stderr, flush=True)
         path = record.write(measured, self.path.parent, force=True)
         message = f"{record_summary(measured)} -> {path}"
-        print(f"     {message}" + (f"\n     {line(pieces)}" if pieces else ""), flush=True)
-        return Outcome(measured.status, self.label, message, measured.status == "failed", pieces=pieces)
+        print(f"     {message}" + (f"\n     {line(cache_uses)}" if cache_uses else ""), flush=True)
+        return Outcome(measured.status, self.label, message, measured.status == "failed", cache_uses=cache_uses)
 
-    def _measure(self) -> tuple[Record, tuple[Piece, ...]]:
+    def _measure(self) -> tuple[Record, tuple[CacheUse, ...]]:
         """The record; a failed one where a combination of a sweep raised."""
         isolate = self.hydra.in_sweep if self.cfg.isolate == "auto" else self.cfg.isolate
         call = isolation.measure_in_subprocess if isolate else measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.utils import cache_usage
-from benchmark.utils.cache_usage import Piece
+from benchmark.utils.cache_usage import CacheUse
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmark.run.settings import Identity
 
 
-def measure(cfg: DictConfig, identity: Identity, config_dir: str) -> tuple[Record, tuple[Piece, ...]]:
+def measure(cfg: DictConfig, identity: Identity, config_dir: str) -> tuple[Record, tuple[CacheUse, ...]]:
     """The record of `run.pipeline.run`, and what it took from caches or computed.
 
     config_dir: the folder of the user's own choices, for an attack's source. The profile's thread count holds from the
@@ -29,11 +29,11 @@ def measure(cfg: DictConfig, identity: Identity, config_dir: str) -> tuple[Recor
 
     from benchmark.run.pipeline import run
 
-    cache_usage.told()
+    cache_usage.reported()
     with applied(hardware):
         torch.manual_seed(cfg.seed)
         rule, settings, limits = parts.rule, parts.settings, parts.limits
         dataset, model, workload = parts.dataset, parts.model, parts.workload
         model_config = parts.model_config if cfg.timing.worker else None
         record = run(model, dataset, workload, rule, hardware, settings, limits, model_config=model_config, **identity)
-    return record, tuple(cache_usage.told())
+    return record, tuple(cache_usage.reported())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.utils import cache_usage
-from benchmark.utils.cache_usage import Piece
+from benchmark.utils.cache_usage import CacheUse
 
 if TYPE_CHECKING:
     from benchmark.records.record import Record
@@ -30,7 +30,7 @@ class Outcome:
     line: str = ""
     failed: bool = False
     claim: str = ""
-    pieces: tuple[Piece, ...] = ()
+    cache_uses: tuple[CacheUse, ...] = ()
 
 
 def sweep_summary(outcomes: Sequence[Outcome]) -> str:
@@ -45,7 +45,7 @@ def sweep_summary(outcomes: Sequence[Outcome]) -> str:
         "lost": "lost",
     }
     counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])
-    work = cache_usage.totals(piece for outcome in outcomes for piece in outcome.pieces)
+    work = cache_usage.total_line(use for outcome in outcomes for use in outcome.cache_uses)
     return "; ".join(filter(None, [f"{len(outcomes)} combinations: {counts}", work]))
 
 

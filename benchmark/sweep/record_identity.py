@@ -26,7 +26,7 @@ def identity(cfg: DictConfig, job: HydraJob) -> Identity:
     from benchmark import __version__
     from benchmark.hardware.machine import fingerprint
     from benchmark.records.record import record_id
-    from benchmark.utils.user_code import code_in
+    from benchmark.utils.user_code import config_code_hashes
 
     choices = {**{group: job.choices[group] for group in GROUPS}, "scenario": str(cfg.scenario)}
     config = plain(cfg)
@@ -36,7 +36,7 @@ def identity(cfg: DictConfig, job: HydraJob) -> Identity:
     parts = {"config": hashed, "choices": choices, "version": __version__, **_weights(config, job.config_dir)}
     if folders := local_folders(config):
         parts["folders"] = folders
-    if code := code_in(config):
+    if code := config_code_hashes(config):
         parts["code"] = code
     return {
         "record_id": record_id({**parts, "machine": fingerprint()["id"]}),
@@ -74,8 +74,8 @@ def _weights(config: dict[str, Any], config_dir: str) -> dict[str, Any]:
 
 def local_folders(config: dict[str, Any]) -> dict[str, str]:
     """The state of the user's own folders that a run reads: a name alone does not say what they contain."""
-    from benchmark.utils.files import folder_state
+    from benchmark.utils.files import folder_fingerprint
 
     named = {"dataset.path": config["dataset"].get("path"), "model.backbone": config["model"].get("backbone")}
     folders = {key: Path(name).expanduser() for key, name in named.items() if isinstance(name, str) and name}
-    return {key: folder_state(folder) for key, folder in folders.items() if folder.is_dir()}
+    return {key: folder_fingerprint(folder) for key, folder in folders.items() if folder.is_dir()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.timing.worker import ANSWER, REQUEST
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 if TYPE_CHECKING:
     from benchmark.timing.timed_task import TimedTask
@@ -30,7 +30,7 @@ def main(folder: Path) -> int:
             traceback.print_exc()
         message = str(error) if isinstance(error, ExitbenchError) else f"{type(error).__name__}: {error}"
         answer = {"error": " ".join(message.split())}
-    with whole_file(folder / ANSWER) as temporary:
+    with atomic_write(folder / ANSWER) as temporary:
         temporary.write_text(json.dumps(answer), encoding="utf-8")
     return 1 if "error" in answer else 0
 

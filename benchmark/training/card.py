@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -56,7 +56,7 @@ def write_card(
     if all("score" in row for row in exits):
         scores = ", ".join(f"{row['score']:.4f}" for row in exits)
         lines += ["", f"Test {dataset.metric}, the task's own metric, exit by exit: {scores}."]
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 SETTINGS = "settings.json"
 
@@ -32,7 +32,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1))
 
 

@@ -21,7 +21,7 @@ from benchmark.training.length_groups import LengthGroups
 from benchmark.training.losses import certainty_loss, taught
 from benchmark.training.recipe import Recipe
 from benchmark.types import Batch, Sample
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 from benchmark.utils.progress import track
 
 SAVE_EVERY = 500  # steps, or an epoch where that is shorter
@@ -169,7 +169,7 @@ class _Watch(TrainerCallback):
             self.bar.set_postfix_str(f"loss {float(logs['loss']):.4f}", refresh=False)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        with whole_file(Path(args.output_dir) / f"checkpoint-{state.global_step}" / SECONDS) as temporary:
+        with atomic_write(Path(args.output_dir) / f"checkpoint-{state.global_step}" / SECONDS) as temporary:
             temporary.write_text(json.dumps(self.elapsed()))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

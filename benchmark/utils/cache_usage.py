@@ -1,16 +1,16 @@
-"""What was taken from a cache and what had to be made, told as it happens and added up over a sweep."""
+"""Cache usage of a run: which traces and attacks were reused and which were computed, with one-line summaries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_told: list[Piece] = []
+_reports: list[CacheUse] = []
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One trace or attack of `samples` inputs; reused: it was there before."""
+class CacheUse:
+    """One trace or attack over `samples` inputs; reused: whether it came from the cache."""
 
     kind: str  # "trace" or "attack"
     name: str
@@ -18,45 +18,45 @@ class Piece:
     reused: bool
 
 
-def tell(kind: str, name: str, samples: int, reused: bool) -> None:
-    """Note a piece of work of this process."""
-    _told.append(Piece(kind, name, samples, reused))
+def report(kind: str, name: str, samples: int, reused: bool) -> None:
+    """Add one trace or attack to this process's list."""
+    _reports.append(CacheUse(kind, name, samples, reused))
 
 
-def told() -> list[Piece]:
-    """What was told since the last call; one that was asked for twice counts once, as it was first."""
-    first: dict[tuple[str, str], Piece] = {}
-    for piece in _told:
-        first.setdefault((piece.kind, piece.name), piece)
-    _told.clear()
+def reported() -> list[CacheUse]:
+    """What was reported since the last call, each trace or attack once, as first reported; the list is then empty."""
+    first: dict[tuple[str, str], CacheUse] = {}
+    for use in _reports:
+        first.setdefault((use.kind, use.name), use)
+    _reports.clear()
     return list(first.values())
 
 
-def line(pieces: Iterable[Piece]) -> str:
-    """One combination's pieces: `reused: trace calibration of 30 samples; made: attack same of 12 samples`."""
-    pieces = list(pieces)
-    return _halves(
-        [f"{piece.name} of {piece.samples:,} samples" for piece in pieces if piece.reused == reused]
+def line(uses: Iterable[CacheUse]) -> str:
+    """One combination: `reused: trace calibration of 30 samples; made: attack same of 12 samples`."""
+    uses = list(uses)
+    return _reused_and_made(
+        [f"{use.name} of {use.samples:,} samples" for use in uses if use.reused == reused] for reused in (True, False)
+    )
+
+
+def total_line(uses: Iterable[CacheUse]) -> str:
+    """A whole sweep: `reused: 14 traces of 2,800 samples, 7 attacks of 700 samples; made: …`."""
+    uses = list(uses)
+    return _reused_and_made(
+        [_total([use for use in uses if use.kind == kind and use.reused == reused]) for kind in ("trace", "attack")]
         for reused in (True, False)
     )
 
 
-def totals(pieces: Iterable[Piece]) -> str:
-    """A sweep's pieces: `reused: 14 traces of 2,800 samples, 7 attacks of 700 samples; made: …`."""
-    pieces = list(pieces)
-    return _halves(
-        [_sum([one for one in pieces if one.kind == kind and one.reused == reused]) for kind in ("trace", "attack")]
-        for reused in (True, False)
-    )
-
-
-def _sum(pieces: list[Piece]) -> str:
-    if not pieces:
+def _total(uses: list[CacheUse]) -> str:
+    """`14 traces of 2,800 samples`, for uses of one kind."""
+    if not uses:
         return ""
-    kind = pieces[0].kind if len(pieces) == 1 else f"{pieces[0].kind}s"
-    return f"{len(pieces)} {kind} of {sum(piece.samples for piece in pieces):,} samples"
+    kind = uses[0].kind if len(uses) == 1 else f"{uses[0].kind}s"
+    return f"{len(uses)} {kind} of {sum(use.samples for use in uses):,} samples"
 
 
-def _halves(halves: Iterable[list[str]]) -> str:
-    said = ((word, ", ".join(filter(None, items))) for word, items in zip(("reused", "made"), halves, strict=True))
-    return "; ".join(f"{word}: {items}" for word, items in said if items)
+def _reused_and_made(reused_then_made: Iterable[list[str]]) -> str:
+    parts = zip(("reused", "made"), (", ".join(filter(None, items)) for items in reused_then_made), strict=True)
+    return "; ".join(f"{word}: {items}" for word, items in parts if items)

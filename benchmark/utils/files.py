@@ -13,11 +13,11 @@ from pathlib import Path
 
 from benchmark.types import Unwritable
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.
 
     Raises:
@@ -27,7 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     except OSError as error:
-        hint = "is the disk full?" if no_space(error) else "choose a writable folder"
+        hint = "is the disk full?" if is_disk_full(error) else "choose a writable folder"
         raise Unwritable(f"cannot write {path}: {error.strerror}; {hint}") from error
     os.close(handle)
     temporary = Path(name)
@@ -38,7 +38,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except Exception as error:
-        if isinstance(error, OSError) or no_space(error):
+        if isinstance(error, OSError) or is_disk_full(error):
             said = getattr(error, "strerror", None) or str(error)
             raise Unwritable(f"cannot write {path}: {said}; is the disk full?") from error
         raise
@@ -46,15 +46,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def no_space(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether a write failed for want of space: an OSError that says so, or a library's own words for one."""
     if isinstance(error, OSError):
-        return error.errno in NO_SPACE
+        return error.errno in DISK_FULL_ERRNOS
     told = re.search(r"os error (\d+)", str(error))  # what safetensors makes of it
-    return bool(told) and int(told[1]) in NO_SPACE
+    return bool(told) and int(told[1]) in DISK_FULL_ERRNOS
 
 
-def clear_leftovers(path: Path) -> None:
+def remove_temporary_files(path: Path) -> None:
     """Remove what killed writers of `path` left beside it. Only for the holder of its lock, the one who writes it."""
     for leftover in path.parent.glob(f".{path.name}.*{path.suffix}"):
         leftover.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def folder_state(folder: Path) -> str:
+def folder_fingerprint(folder: Path) -> str:
     """Hex sha256 over names, sizes and times of all files of a folder: another one whenever its content may be."""
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):

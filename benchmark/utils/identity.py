@@ -16,13 +16,13 @@ from benchmark.utils import user_code
 UNTRAINED = "untrained"
 
 
-def model_facts(model: EarlyExitModel) -> dict[str, Any]:
+def model_identity(model: EarlyExitModel) -> dict[str, Any]:
     """Weights, exits, tokenizer and longest input: all that decides what a model answers.
 
     What else decides it and is in no weight (where the exits are, how tokens are pooled) a model says as `settings`.
     """
     settings = getattr(model, "settings", {})
-    code = user_code.code_of(type(model).__module__)
+    code = user_code.module_hash(type(model).__module__)
     return {
         **({"settings": settings} if settings else {}),
         **({"model_code": code} if code else {}),

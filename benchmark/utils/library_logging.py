@@ -6,7 +6,7 @@ import os
 import warnings
 
 
-def quiet_libraries() -> None:
+def silence_libraries() -> None:
     """Call before the first model is loaded; errors still show."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from datasets.utils.logging import disable_progress_bar as datasets_quiet

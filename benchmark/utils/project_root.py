@@ -10,5 +10,5 @@ WEIGHTS = PACKAGE / "weights"
 
 def project_root() -> Path:
     """The folder that holds `conf` and `plots`: the clone itself, or inside the package where a wheel was installed."""
-    installed = PACKAGE / "_house"
+    installed = PACKAGE / "_data"
     return installed if installed.is_dir() else PACKAGE.parent

@@ -14,13 +14,13 @@ from benchmark.utils.files import sha256_file
 TRUSTED = ("benchmark", "torch", "transformers", "timm", "torchvision", "hydra", "builtins")
 
 
-def code_of(module: str) -> str | None:
+def module_hash(module: str) -> str | None:
     """sha256 of the file of an imported module; None for the suite's own, and for code in no file (a notebook's)."""
     file = getattr(sys.modules.get(module), "__file__", None)
     return _hashed(module, file)
 
 
-def code_in(config: Any) -> dict[str, str]:
+def config_code_hashes(config: Any) -> dict[str, str]:
     """Module -> sha256 of its file, for all that the targets of a plain configuration name beyond the suite.
 
     Of each module its own file alone: what it imports is not followed.

@@ -10,7 +10,7 @@ from benchmark.cli.main import main
 from benchmark.config import availability
 from benchmark.config import choices as folders
 from benchmark.config.requirements import requirements
-from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_entry
+from benchmark.data.sources.assets import ASSETS, asset_entry, decoded_asset_entry
 from benchmark.data.sources.hub import table_entry
 
 FILES = {group: folders.files(group, folders.roots("")) for group in folders.GROUPS}
@@ -64,7 +64,7 @@ def test_with_nothing_cached(nothing_here, group, name, expected):
 def test_what_is_cached_is_here(nothing_here):
     keep(nothing_here, asset_entry(ASSETS["minilm"]))
     assert status("model", "minilm_exits") == status("workload", "same") == "here"
-    keep(nothing_here, decoded_entry("fashion_mnist", "a4901c95179dc0ae"))
+    keep(nothing_here, decoded_asset_entry("fashion_mnist", "a4901c95179dc0ae"))
     assert status("dataset", "fashion_mnist") == "here"
     keep(nothing_here, table_entry("nyu-mll/glue", "sst2", "train", ["sentence", "label"]))
     assert status("dataset", "sst2") == "hub"  # one split of two

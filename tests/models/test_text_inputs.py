@@ -13,7 +13,7 @@ from benchmark.cost import macs
 from benchmark.models.multi_exit_bert import MultiExitBert
 from benchmark.run.trace import full_depth, order_by_size, trace
 from benchmark.types import ExitbenchError, TextSample
-from benchmark.utils.identity import content_hash, model_facts
+from benchmark.utils.identity import content_hash, model_identity
 
 
 def mixed(count: int = 30) -> list[TextSample]:
@@ -101,6 +101,6 @@ def test_models_that_answer_differently_from_one_checkpoint_have_their_own_cache
     models = [encoder("bert", **changed) for changed in changes]
     for model in models:
         model.weights_hash = "one checkpoint"
-    keys = [content_hash(model_facts(model)) for model in models]
+    keys = [content_hash(model_identity(model)) for model in models]
     assert len(set(keys)) == len(changes)
-    assert "settings" not in model_facts(models[0]), "keys of the packaged models are those of before"
+    assert "settings" not in model_identity(models[0]), "keys of the packaged models are those of before"

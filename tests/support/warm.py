@@ -126,9 +126,9 @@ def serve() -> None:
     gc.disable()
     for name in IMPORTS:
         importlib.import_module(name)
-    from benchmark.utils.library_logging import quiet_libraries
+    from benchmark.utils.library_logging import silence_libraries
 
-    quiet_libraries()  # imports more
+    silence_libraries()  # imports more
     watch_briefly()
     importlib.import_module("benchmark.sweep.preload")  # the rest, and all of it out of the collectors' way
     # Compiled here, or each empty cache costs a run of the compiler.

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.sweep.claims import FOLDER, claim
 from benchmark.types import Unwritable
-from benchmark.utils.files import clear_leftovers
+from benchmark.utils.files import remove_temporary_files
 
 
 def holder(record) -> int:
@@ -55,7 +55,7 @@ def test_a_new_holder_removes_leftovers_of_its_own_record_only(tmp_path):
     assert held is not None
     assert {file.name for file in tmp_path.iterdir()} == {FOLDER, ".4567.json.abc.json", "4567.json"}
     held.release()
-    clear_leftovers(tmp_path / "4567.json")
+    remove_temporary_files(tmp_path / "4567.json")
     assert {file.name for file in tmp_path.iterdir()} == {FOLDER, "4567.json"}
 
 

@@ -12,7 +12,7 @@ from warm import CONF
 
 from benchmark.sweep import job as point
 from benchmark.types import Unwritable
-from benchmark.utils.files import no_space, whole_file
+from benchmark.utils.files import atomic_write, is_disk_full
 
 FULL = Path("/dev/full")
 SMALL = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "policy.threshold=0.3,0.6", "limit=8",
@@ -22,7 +22,7 @@ SMALL = ["run", "-m", "--config-dir", CONF, "model=small_dvt", "policy.threshold
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no full device")
 def test_a_full_device_is_one_line_and_leaves_nothing(tmp_path):
     says = r"cannot write .*a\.json: No space left on device; is the disk full\?"
-    with pytest.raises(Unwritable, match=says), whole_file(tmp_path / "a.json"):
+    with pytest.raises(Unwritable, match=says), atomic_write(tmp_path / "a.json"):
         FULL.write_text("more than there is room for")
     assert list(tmp_path.iterdir()) == []
 
@@ -35,10 +35,10 @@ def test_a_write_beyond_what_fits_leaves_the_old_file(tmp_path, writer):
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 from pathlib import Path
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 from benchmark.types import Unwritable
 try:
-    with whole_file(Path("a.json")) as temporary:
+    with atomic_write(Path("a.json")) as temporary:
         if {writer!r} == "json":
             temporary.write_text("x" * 5000)
         else:
@@ -56,11 +56,11 @@ except Unwritable as error:
 
 
 def test_other_errors_are_not_taken_for_a_full_disk():
-    assert no_space(OSError(28, "No space left on device"))
-    assert no_space(RuntimeError("I/O error: File too large (os error 27)"))
-    assert not no_space(OSError(2, "No such file"))
-    assert not no_space(RuntimeError("os error 2"))
-    assert not no_space(ValueError("no space"))
+    assert is_disk_full(OSError(28, "No space left on device"))
+    assert is_disk_full(RuntimeError("I/O error: File too large (os error 27)"))
+    assert not is_disk_full(OSError(2, "No such file"))
+    assert not is_disk_full(RuntimeError("os error 2"))
+    assert not is_disk_full(ValueError("no space"))
 
 
 def test_a_sweep_stops_at_a_full_disk(monkeypatch):

@@ -12,14 +12,14 @@ from omegaconf import OmegaConf
 
 from benchmark.sweep import isolation
 from benchmark.types import ExitbenchError, NotApplicable, Unwritable
-from benchmark.utils.cache_usage import Piece
+from benchmark.utils.cache_usage import CacheUse
 
 CFG = OmegaConf.create({"hardware": {"device": "cpu"}, "behaviour": "answers"})
-PIECES = (Piece("trace", "trace", 3, True),)
+USES = (CacheUse("trace", "trace", 3, True),)
 BEHAVIOURS = {
     "answers": lambda: (
         {"pid": os.getpid(), "variable": os.environ.get("SET_BY_PARENT")},
-        (Piece("trace", "trace", 3, True),),
+        (CacheUse("trace", "trace", 3, True),),
     ),
     "is killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "crashes": lambda: crash(),
@@ -55,10 +55,10 @@ def measure(behaviour: str):
 
 def test_the_answer_comes_from_another_process_with_our_environment(monkeypatch):
     monkeypatch.setenv("SET_BY_PARENT", "here")
-    answer, pieces = measure("answers")
+    answer, uses = measure("answers")
     assert answer["pid"] != os.getpid()
     assert answer["variable"] == "here"
-    assert pieces == PIECES
+    assert uses == USES
 
 
 @pytest.mark.parametrize(

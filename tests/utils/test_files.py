@@ -3,20 +3,20 @@
 import os
 
 from benchmark.sweep.record_identity import local_folders
-from benchmark.utils.files import folder_state
+from benchmark.utils.files import folder_fingerprint
 
 
 def test_a_changed_folder_is_another_folder(tmp_path):
     (tmp_path / "own").mkdir()
     file = tmp_path / "own" / "train.csv"
     file.write_text("text,label\na,0\n")
-    before = folder_state(tmp_path / "own")
-    assert folder_state(tmp_path / "own") == before
+    before = folder_fingerprint(tmp_path / "own")
+    assert folder_fingerprint(tmp_path / "own") == before
     file.write_text("text,label\nb,0\n")
     os.utime(file, ns=(1, 1))  # as long as before, and no clock is that coarse
-    changed = folder_state(tmp_path / "own")
+    changed = folder_fingerprint(tmp_path / "own")
     (tmp_path / "own" / "more.csv").write_text("")
-    assert len({before, changed, folder_state(tmp_path / "own")}) == 3
+    assert len({before, changed, folder_fingerprint(tmp_path / "own")}) == 3
 
 
 def test_only_folders_that_are_there_count(tmp_path):

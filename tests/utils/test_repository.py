@@ -11,7 +11,7 @@ import yaml
 from benchmark import __version__
 from benchmark.cli.main import main
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 ROOT = Path(__file__).parents[2]
 CHOICES = sorted((ROOT / "conf").glob("*/**/*.yaml"))
@@ -55,7 +55,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path.write_text("old")
 
     def write_half() -> None:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
 
@@ -63,7 +63,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
-    with pytest.raises(ExitbenchError, match="cannot write"), whole_file(path / "below"):
+    with pytest.raises(ExitbenchError, match="cannot write"), atomic_write(path / "below"):
         pass
 
 

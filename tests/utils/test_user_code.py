@@ -10,7 +10,7 @@ from small_models import small_dvt
 from benchmark.attacks.cache import describe
 from benchmark.policies.confidence import Confidence
 from benchmark.utils import user_code
-from benchmark.utils.identity import model_facts
+from benchmark.utils.identity import model_identity
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def outside(tmp_path, monkeypatch):
 
 def test_a_changed_file_is_another_hash_wherever_it_is_asked(outside):
     config = {"model": {"_target_": "outside_code.part.rule", "inner": [{"_target_": "torch.nn.Linear"}]}}
-    first, there = describe(outside("return 1").rule), user_code.code_in(config)
-    second, then = describe(outside("return 2 + 2").rule), user_code.code_in(config)
+    first, there = describe(outside("return 1").rule), user_code.config_code_hashes(config)
+    second, then = describe(outside("return 2 + 2").rule), user_code.config_code_hashes(config)
     assert set(there) == {"outside_code.part"}
     assert first["is"] == second["is"]
     assert first["code"] == there["outside_code.part"] != then["outside_code.part"] == second["code"]
@@ -44,18 +44,18 @@ def test_a_changed_file_is_another_hash_wherever_it_is_asked(outside):
 def test_looking_it_up_imports_no_more_than_the_package(outside):
     outside("return 1")
     del sys.modules["outside_code.part"]
-    assert user_code.code_in({"_target_": "outside_code.part.rule"})
+    assert user_code.config_code_hashes({"_target_": "outside_code.part.rule"})
     assert "outside_code.part" not in sys.modules
 
 
 def test_a_model_of_ones_own_has_its_file_in_the_keys_of_caches():
     model = Pictures()
-    assert model_facts(model)["model_code"] == user_code.code_of(Pictures.__module__) is not None
+    assert model_identity(model)["model_code"] == user_code.module_hash(Pictures.__module__) is not None
 
 
 def test_the_suites_own_and_what_is_in_no_file_have_none():
     assert "code" not in describe(Confidence(0.5))
-    assert "model_code" not in model_facts(small_dvt())
-    assert user_code.code_of("no_such_module") is None
-    assert user_code.code_in({"_target_": "no_such_package.thing"}) == {}
-    assert user_code.code_in({"_target_": "thing"}) == {}
+    assert "model_code" not in model_identity(small_dvt())
+    assert user_code.module_hash("no_such_module") is None
+    assert user_code.config_code_hashes({"_target_": "no_such_package.thing"}) == {}
+    assert user_code.config_code_hashes({"_target_": "thing"}) == {}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.benches.support.peer_row import Row
-from benchmark.utils.files import whole_file
+from benchmark.utils.files import atomic_write
 
 TITLES = {
     "latency": "Latency of one call, medians with 95% intervals",
@@ -61,7 +61,7 @@ def write(rows: Sequence[Row], about: str, folder: Path) -> list[Path]:
     writer.writerows(rows)
     files = {folder / "peers.csv": lines.getvalue(), folder / "peers.md": markdown(rows, about)}
     for path, content in files.items():
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
     return list(files)
 

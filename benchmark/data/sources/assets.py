@@ -110,7 +110,7 @@ def asset_entry(asset: Asset) -> str:
     return f"assets/{asset.name}-{hashlib.sha256(repr(asset).encode()).hexdigest()[:8]}"
 
 
-def decoded_entry(name: str, fingerprint: str) -> str:
+def decoded_asset_entry(name: str, fingerprint: str) -> str:
     """The cache entry that holds an asset's pictures decoded."""
     return f"decoded/{name}-{fingerprint[:12]}"
 
@@ -152,7 +152,7 @@ def backbone(name: str, field: str = "backbone") -> Path:
         ) from error
 
 
-def sources_status() -> list[tuple[str, bool, str]]:
+def source_status() -> list[tuple[str, bool, str]]:
     """(source, usable, detail) of the cache and each kind of source, probed side by side in a few seconds."""
 
     def asked(url: str) -> tuple[bool, str]:

@@ -146,7 +146,7 @@ def table_entry(path: str, subset: str, split: str, columns: Sequence[str], revi
     return f"tables/{slug}-{key}"
 
 
-def pictures_entry(
+def decoded_images_entry(
     path: str, subset: str, image: str, label: str, train: str, test: str, revision: str, fingerprint: str
 ) -> str:
     """The cache entry that holds both splits of a hub dataset as decoded pictures."""

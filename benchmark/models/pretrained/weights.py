@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.models.pretrained.wrappers import split_choice, unwrapped
 from benchmark.types import ExitbenchError
-from benchmark.utils.files import sha256_file, whole_file
+from benchmark.utils.files import atomic_write, sha256_file
 from benchmark.utils.project_root import WEIGHTS
 
 if TYPE_CHECKING:
@@ -125,6 +125,6 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> str:
     """Write tensors whole or not at all; returns the file's sha256."""
     from safetensors.torch import save_file
 
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary)
     return sha256_file(path)

@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.data.sources import assets, registry
 from benchmark.data.sources import providers as sources
-from benchmark.data.sources.assets import ASSETS, Asset, backbone, fetch, sources_status
+from benchmark.data.sources.assets import ASSETS, Asset, backbone, fetch, source_status
 from benchmark.data.sources.providers import PyPIFile
 from benchmark.types import ExitbenchError
 
@@ -108,7 +108,7 @@ def test_status_probes_all_sources_quickly(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(assets, "python_indexes", lambda: [CLOSED])
     monkeypatch.setattr(assets, "DEBIAN_MIRROR", CLOSED)
     start = time.monotonic()
-    status = {name: (ok, detail) for name, ok, detail in sources_status()}
+    status = {name: (ok, detail) for name, ok, detail in source_status()}
     assert time.monotonic() - start < 2 * assets.PROBE_S
     assert {name: ok for name, (ok, _) in status.items()} == {
         "cache": True,
