@@ -35,7 +35,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     figure, axes = style.panels(len(shown), 66 if columns == 1 else 50, extra_mm=12, columns=columns)
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):
         _panel(axis, group[0]["exits"])
-        axis.set_title(f"{model}\n{dataset}\n{_error(group[0]['exits'])}")
+        axis.set_title(f"{model}\n{dataset}\n{_error(group[0]['exits'])}{_auroc(group[0]['exits'])}")
     style.outer_labels(axes, columns, "Confidence (%)", "Accuracy (%)")
     depth = max(len(group[0]["exits"]) for _, group in shown)
     keys = [style.key(f"exit {at}", _shade(at, depth), "o", "-") for at in ({1, depth} if depth > 1 else {1})]
@@ -48,6 +48,12 @@ def _error(exits: list[dict]) -> str:
     """The calibration error of the first and the last exit, as the title says it."""
     errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
     return f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
+
+
+def _auroc(exits: list[dict]) -> str:
+    """How well the rule's signal tells right from wrong at the first and the last exit that have it, on a line."""
+    values = [f"{place['auroc']:.2f}" for place in exits if place.get("auroc") is not None]
+    return "" if not values else f"\nAUROC {values[0]}" + (f" … {values[-1]}" if len(values) > 1 else "")
 
 
 def _shade(depth: int, exits: int) -> str:

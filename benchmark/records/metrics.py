@@ -82,6 +82,24 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reli
     }
 
 
+def auroc(signal: ArrayLike, right: ArrayLike) -> float | None:
+    """How well a signal (N,), larger is surer, tells right answers (N,) from wrong ones: the area under the ROC curve.
+
+    The chance that a right answer has the larger signal than a wrong one, ties counting half: U / (n₊ n₋) of Mann and
+    Whitney. 0.5 knows nothing. None where all are right or all are wrong, or where a signal is not finite.
+    An exit lives on this and not on calibration, which says how often and not which (failure prediction; Jaeger et al.,
+    ICLR 2023).
+    """
+    from scipy.stats import rankdata
+
+    sure, correct = _pair("auroc", signal, right)
+    positives = int(correct.sum())
+    if positives in (0, len(correct)) or not np.isfinite(sure).all():
+        return None
+    ranks = rankdata(sure)[correct.astype(bool)].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * (len(correct) - positives)))
+
+
 def score(metric: Metric, answers: ArrayLike, labels: ArrayLike) -> float:
     """The task's own metric of answers (N,) against labels (N,), both whole numbers from 0, as a fraction.
 

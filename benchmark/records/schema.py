@@ -2,7 +2,9 @@
 
 Schema history (bump SCHEMA_VERSION when a field changes its meaning or a required one is added):
     1  exitbench 0.1.0, the first. Added since, and absent from older records: examples (0.2.0); in each of exits
-       `reliability`, as `metrics.reliability` makes it (0.3.0); in attack `per_sample` and intervals (0.4.0).
+       `reliability`, as `metrics.reliability` makes it (0.3.0); in each of exits `auroc`, in results `warnings`, in
+       attack `per_sample` and intervals, in operating_point `metric` and `calibration_score`, without which a
+       threshold was chosen on accuracy (all 0.4.0).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from benchmark.cost.macs import cost, table
 from benchmark.data.photos import verify
 from benchmark.hardware.machine import fingerprint, noise
 from benchmark.hardware.profiles import applied
-from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths
+from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths, trace_signals
 from benchmark.policies.calibration import accuracy_drop, budgeted_batch, operating_point
 from benchmark.policies.calibration.per_exit import PerExit
 from benchmark.policies.calibration.threshold_grid import candidates
@@ -106,7 +106,7 @@ def run(
             **({"empty": _empty(samples)} if dataset.kind == "text" else {}),
         },
         operating_point=point.section(),
-        exits=_exits(test, macs, dataset.metric),
+        exits=_exits(test, macs, dataset.metric, policy),
         results=replayed(test, macs, depth, dataset.metric)
         | {"warnings": collapse.warnings(policy, test, depth)}
         | {"rule_ops": _rule_ops(policy, depth, model)}
@@ -190,8 +190,9 @@ def _side(model: LoadedModel, policy: ThresholdPolicy, trace: Trace) -> Side:
     return Side(trace, table(cost(model, trace.lengths.tolist()), trace.lengths), trace_depths(policy, trace))
 
 
-def _exits(test: Trace, macs: Tensor, metric: Metric) -> list[Section]:
+def _exits(test: Trace, macs: Tensor, metric: Metric, policy: ThresholdPolicy) -> list[Section]:
     """The figures of every exit as if all samples left there."""
+    surest = trace_signals(policy, test).float() * (1 if policy.rising else -1)  # (N, E)
     rows = []
     for i, gmacs in enumerate((macs.mean(0) / 1e9).tolist()):
         answers, labels = test.logits[:, i].argmax(-1).numpy(), test.labels.numpy()
@@ -205,9 +206,15 @@ def _exits(test: Trace, macs: Tensor, metric: Metric) -> list[Section]:
                 "score": metrics.score(metric, answers, labels),
                 "gmacs": gmacs,
                 "reliability": metrics.reliability(confidence, answers == labels),
+                "auroc": metrics.auroc(surest[:, i].numpy(), answers == labels) if _predicts(policy) else None,
             }
         )
     return rows
+
+
+def _predicts(policy: ThresholdPolicy) -> bool:
+    """Whether the rule's signal is a claim that an exit is right: not of a bound, and not of what never looks."""
+    return policy.reads != "hindsight" and policy.name not in ("never", "always_first", "random")
 
 
 def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: Metric) -> Section:

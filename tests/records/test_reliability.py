@@ -35,3 +35,26 @@ def test_edges_belong_to_the_bin_below():
 def test_what_is_no_confidence_is_named(bad):
     with pytest.raises(ExitbenchError, match="reliability"):
         metrics.reliability(*bad)
+
+
+def brute_force(signal, right):
+    pairs = [(a, b) for a, is_right in zip(signal, right, strict=True) if is_right
+             for b, other in zip(signal, right, strict=True) if not other]  # fmt: skip
+    return sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auroc_is_the_share_of_pairs_in_order(seed):
+    draw = np.random.default_rng(seed)
+    signal = draw.integers(0, 6, 40) / 5  # with ties
+    right = draw.random(40) < 0.3 + 0.5 * signal
+    found = metrics.auroc(signal, right)
+    assert found == pytest.approx(brute_force(signal, right))
+    assert metrics.auroc(np.exp(3 * signal) - 7, right) == pytest.approx(found)
+    assert metrics.auroc(-signal, right) == pytest.approx(1 - found)
+
+
+def test_auroc_of_nothing_known_and_of_nothing_to_tell():
+    assert metrics.auroc(np.ones(10), np.arange(10) < 4) == 0.5
+    assert metrics.auroc(np.arange(10), np.ones(10, dtype=bool)) is None
+    assert metrics.auroc(np.array([1.0, np.inf]), np.array([True, False])) is None

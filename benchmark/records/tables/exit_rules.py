@@ -4,6 +4,8 @@ A row is one clean record; of several of one model, dataset, rule and sample cou
 the task's own metric on the test split, at the threshold of the record; drop_k: mac_speedup on the test split at the
 cheapest threshold that lost at most k points of accuracy on the calibration split, and lost_k the points of score it
 really lost there. area: `metrics.score_area`. rule_ops: scalar operations of the rule itself for a sample, in no MACs.
+auroc: how well the rule's signal tells right answers from wrong ones, mean over all exits but the last; only where
+records hold it, as those from 0.4.0 on do.
 bound: what is no rule to choose: never and always_first are the ends of the scale, and oracle knows the labels.
 """
 
@@ -19,6 +21,7 @@ SPELLING = {
     **dict.fromkeys(("threshold", "rule_ops"), "{:.4g}"),
     **dict.fromkeys(("mean_exit_depth", "mac_speedup", "drop_0", "drop_1", "drop_2"), "{:.2f}"),
     **dict.fromkeys(("lost_0", "lost_1", "lost_2"), "{:+.1f}"),
+    "auroc": "{:.3f}",
 }
 KEY = ["model", "dataset", "policy", "n"]
 
@@ -37,7 +40,9 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     order = rows.assign(is_bound=rows["bound"] != "").sort_values(
         ["dataset", "model", "is_bound", "area"], ascending=[True, True, True, False], kind="stable"
     )
-    return order.drop(columns="is_bound").reset_index(drop=True)
+    order = order.drop(columns="is_bound").reset_index(drop=True)
+    has_auroc = not all(math.isnan(value) for value in order["auroc"].tolist())
+    return order if has_auroc else order.drop(columns="auroc")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -53,4 +58,10 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         points = round(100 * point["max_drop"])
         said[f"drop_{points}"] = point["mac_speedup"]
         said[f"lost_{points}"] = 100 * (row["score_full"] - point["score"])
+    said["auroc"] = _mean_auroc(row["exits"])
     return said | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}
+
+
+def _mean_auroc(exits: list[dict[str, Any]]) -> float:
+    values = [value for place in exits[:-1] if (value := place.get("auroc")) is not None]
+    return sum(values) / len(values) if values else math.nan
