@@ -133,10 +133,10 @@ class Chosen:
 
         settings = other._parts.settings
         with applied(self.hardware):
-            metric = self.dataset.metric
             return operating_point.settle(
-                other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop, metric
-            )
+                other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop,
+                self.dataset.metric, settings.guarantee,
+            )  # fmt: skip
 
     @cached_property
     def _calibration(self) -> tuple[Trace, Tensor]:

@@ -16,6 +16,7 @@ from benchmark.config.targets import faults
 from benchmark.types import ExitbenchError
 from benchmark.utils.project_root import project_root
 
+NOT_BUILT = ("max_drop", "guarantee", "bound")  # of a policy: how its threshold is chosen, no argument of the rule
 ProgressBar = Callable[[Iterable[Any], str], Iterable[Any]]
 # Groups that do not affect each other and so are composed together. Of a model, all that it brings is checked.
 TOGETHER = {"config": ("model", "workload", "hardware"), "train": ("dataset", "policy", "recipe")}
@@ -105,7 +106,7 @@ def _check_part(node: object, part: str) -> list[str]:
     if part != "policy":
         return list(faults(node, part))
     missing = [f"policy.{key}: expected a value, got nothing" for key in ("threshold", "max_drop") if key not in node]
-    return missing or list(faults({key: value for key, value in node.items() if key != "max_drop"}, part))
+    return missing or list(faults({key: value for key, value in node.items() if key not in NOT_BUILT}, part))
 
 
 def _check_fit(model: dict[str, object], dataset: dict[str, object]) -> list[str]:

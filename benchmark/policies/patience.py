@@ -22,12 +22,12 @@ class Patience(ThresholdPolicy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threshold < 0 or self.threshold != int(self.threshold):
+        if self.threshold < 0 or not (math.isinf(self.threshold) or self.threshold == int(self.threshold)):
             raise ExitbenchError(f"policy.threshold: expected a whole number of exits, got {self.threshold}")
 
     def at(self, threshold: float) -> Self:
         """The rule at the next whole number of exits, which is what a threshold between two of them comes to."""
-        return super().at(math.ceil(threshold))
+        return super().at(threshold if math.isinf(threshold) else math.ceil(threshold))
 
     def start(self, size: int, device: str) -> Tensor:
         """State (b, 2): the last answer (−1 before the first) and how often in a row it was repeated."""

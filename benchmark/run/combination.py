@@ -69,18 +69,22 @@ class Combination:
     @cached_property
     def rule(self) -> ThresholdPolicy:
         """The exit rule as configured; at threshold 0 where `settings.choose` says that one is still to be chosen."""
+        from benchmark.run.settings import rule_arguments
+
         node = plain(self._cfg.policy)
-        threshold, _ = node.pop("threshold"), node.pop("max_drop")
-        return build(node, threshold=0 if threshold == "auto" else threshold)
+        threshold = node["threshold"]
+        return build(rule_arguments(node), threshold=0 if threshold == "auto" else threshold)
 
     @cached_property
     def settings(self) -> Settings:
         """The settings beside the five choices."""
+        from benchmark.policies.calibration.guarantee import Guarantee
         from benchmark.run.settings import Settings
 
         cfg = self._cfg
         return Settings(cfg.policy.threshold == "auto", cfg.policy.max_drop, cfg.limit, cfg.seed, cfg.batch_size,
-                        cfg.timing.samples, str(cfg.scenario), cfg.offline.batch, cfg.offline.refill)  # fmt: skip
+                        cfg.timing.samples, str(cfg.scenario), cfg.offline.batch, cfg.offline.refill,
+                        Guarantee.of_node(plain(cfg.policy)))  # fmt: skip
 
     @cached_property
     def limits(self) -> Limits:

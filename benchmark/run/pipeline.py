@@ -73,7 +73,7 @@ def run(
         clean = tracer.exact(dataset.calibration, "trace calibration")
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
         policy, point = operating_point.settle(
-            policy, model, clean, clean_macs, settings.choose, settings.max_drop, dataset.metric
+            policy, model, clean, clean_macs, settings.choose, settings.max_drop, dataset.metric, settings.guarantee
         )
         perturbed = workload.apply(model, policy, samples)
         if perturbed.facts:
@@ -108,7 +108,7 @@ def run(
         operating_point=point.section(),
         exits=_exits(test, macs, dataset.metric, policy),
         results=replayed(test, macs, depth, dataset.metric)
-        | {"warnings": collapse.warnings(policy, test, depth)}
+        | {"warnings": [*point.warnings(), *collapse.warnings(policy, test, depth)]}
         | {"rule_ops": _rule_ops(policy, depth, model)}
         | {"precision_shift": precision.shift(policy, exact, test, latency, hardware)}
         | ({"mac_speedup_timed": _timed_mac_speedup(macs, latency)} if latency else {})

@@ -71,15 +71,17 @@ def policy_at_operating_point(
     from benchmark.cost.macs import cost, table
     from benchmark.hardware.profiles import applied
     from benchmark.policies.calibration import operating_point
+    from benchmark.policies.calibration.guarantee import Guarantee
+    from benchmark.run.settings import rule_arguments
     from benchmark.run.trace_cache import traced
 
-    arguments = {name: value for name, value in node.items() if name not in ("threshold", "max_drop")}
     choose = node["threshold"] == "auto"
-    policy = build(arguments, threshold=0 if choose else node["threshold"])
+    policy = build(rule_arguments(node), threshold=0 if choose else node["threshold"])
     with applied(hardware):
         trace = traced(model, dataset.calibration, 64, hardware.device, "float32", "trace calibration")
         macs = table(cost(model, trace.lengths.tolist()), trace.lengths)
-    return operating_point.settle(policy, model, trace, macs, choose, node["max_drop"], dataset.metric)[0]
+    guarantee = Guarantee.of_node(node)
+    return operating_point.settle(policy, model, trace, macs, choose, node["max_drop"], dataset.metric, guarantee)[0]
 
 
 def source_weights_hash(config: Mapping[str, Any], config_dir: str = "") -> str | None:

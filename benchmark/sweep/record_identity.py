@@ -31,6 +31,8 @@ def identity(cfg: DictConfig, job: HydraJob) -> Identity:
     choices = {**{group: job.choices[group] for group in GROUPS}, "scenario": str(cfg.scenario)}
     config = plain(cfg)
     hashed = {key: value for key, value in config.items() if key not in NOT_HASHED}
+    if not config["policy"].get("guarantee"):  # without one, the id is that of before there were guarantees
+        hashed["policy"] = {key: value for key, value in config["policy"].items() if key not in ("guarantee", "bound")}
     if cfg.scenario != "offline":
         del hashed["offline"]
     parts = {"config": hashed, "choices": choices, "version": __version__, **_weights(config, job.config_dir)}

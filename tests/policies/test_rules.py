@@ -25,6 +25,7 @@ from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.vote import Vote
+from benchmark.run.settings import rule_arguments
 from benchmark.types import ExitbenchError, NotApplicable, Trace
 
 CONF = Path(__file__).parents[2] / "conf" / "policy"
@@ -41,7 +42,7 @@ def from_yaml(name: str):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     for parent in node.pop("defaults", []):
         node = {**yaml.safe_load((CONF / f"{parent}.yaml").read_text()), **node}
-    node.pop("max_drop")
+    node = rule_arguments(node) | {"threshold": node["threshold"]}
     choose = node["threshold"] == "auto"
     node |= {"gmacs": float(MACS.mean() / 1e9)} if "gmacs" in node and node["gmacs"] is None else {}
     policy = build({**node, "threshold": 0.0 if choose else node["threshold"]})

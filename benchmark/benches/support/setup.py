@@ -13,6 +13,7 @@ from benchmark.cost.macs import cost, table
 from benchmark.policies.base import ThresholdPolicy, trace_depths
 from benchmark.policies.calibration import operating_point
 from benchmark.run.pipeline import take
+from benchmark.run.settings import rule_arguments
 from benchmark.run.trace_cache import traced
 from benchmark.types import Batch, ExitbenchError, Hardware, Sample
 
@@ -38,12 +39,12 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     cfg = compose("config", [f"model={name}"])
     rule: Any = OmegaConf.to_container(cfg.policy)
     config: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    rule.pop("threshold")
-    max_drop = rule.pop("max_drop")
+    max_drop = rule["max_drop"]
     dataset, model = build(cfg.dataset), build(cfg.model).eval()
     clean = traced(model, dataset.calibration, 64, "cpu", "float32", "trace calibration")
     macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
-    policy, _ = operating_point.settle(build(rule, threshold=0), model, clean, macs, True, max_drop, dataset.metric)
+    policy = build(rule_arguments(rule), threshold=0)
+    policy, _ = operating_point.settle(policy, model, clean, macs, True, max_drop, dataset.metric)
     chosen = take(dataset.test, samples, seed)
     seen = traced(model, chosen, 64, "cpu", "float32", "trace")
     spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmark.policies.base import ThresholdPolicy, trace_depths
 from benchmark.policies.calibration.evidence import outcomes
+from benchmark.policies.calibration.guarantee import NO_GUARANTEE, Guarantee, guaranteed_threshold, stays_to_the_end
 from benchmark.policies.calibration.per_exit import PerExit
 from benchmark.policies.calibration.score_curve import CALLED, Leaving, full_score, scores
 from benchmark.policies.calibration.threshold_grid import candidates
@@ -43,6 +44,15 @@ class OperatingPoint:
         """As a record holds it; an infinite threshold, which is no threshold, as None."""
         said = {name: value for name, value in asdict(self).items() if name != "facts"}
         return {**said, "threshold": self.threshold if math.isfinite(self.threshold) else None, **self.facts}
+
+    def warnings(self) -> list[str]:
+        """What a reader must know of the choice: that no threshold has the guarantee that was wanted."""
+        if "guarantee" not in self.facts or math.isfinite(self.threshold):
+            return []
+        return [
+            f"no threshold has policy.guarantee={self.facts['guarantee']:g} at policy.max_drop={self.max_drop:g} on "
+            f"{self.calibration_n} calibration samples, so all samples run to the last exit"
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +93,27 @@ def settle(
     choose_one: bool,
     max_drop: float,
     metric: Metric = "accuracy",
+    guarantee: Guarantee = NO_GUARANTEE,
 ) -> tuple[ThresholdPolicy, OperatingPoint]:
     """The rule at its operating point, found on a calibration trace: it solves its own thresholds, or has one chosen.
 
     model: whence a rule with `of_model` takes what the checkpoint carries. macs (N, E) cumulative. metric: what
-    `max_drop` is a drop of.
+    `max_drop` is a drop of. guarantee: how surely new data lose no more than `max_drop`.
+
+    Raises:
+        NotApplicable: a rule, a metric or a given threshold for which no guarantee holds.
     """
+    guarantee.check(policy, metric, choose_one)
     bind: Callable[[Any], ThresholdPolicy] | None = getattr(policy, "of_model", None)
     policy = bind(model) if bind else policy
     fit: Callable[[Trace, Tensor], ThresholdPolicy] | None = getattr(policy, "fit", None)
     if fit:
         policy = fit(trace, macs)
         return policy, _solved(policy, trace, macs, metric)
-    point = (choose if choose_one else given)(policy, trace, macs, max_drop, metric)
+    if guarantee and not stays_to_the_end(policy):
+        point = guaranteed(policy, trace, macs, max_drop, guarantee)
+    else:
+        point = (choose if choose_one else given)(policy, trace, macs, max_drop, metric)
     return policy.at(point.threshold), point
 
 
@@ -128,8 +146,7 @@ def choose(
     Raises:
         ExitbenchError: max_drop outside [0, 1].
     """
-    if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 1:
-        raise ExitbenchError(f"policy.max_drop: expected a drop of the metric in [0, 1], got {max_drop!r}")
+    _check_drop(max_drop)
     full = full_score(trace, metric)
     at = candidates(policy, trace, CALLED if callable(metric) else 1000)
     found = curve(policy, trace, macs, at, metric)
@@ -145,6 +162,19 @@ def choose(
     )
 
 
+def guaranteed(
+    policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float, guarantee: Guarantee
+) -> OperatingPoint:
+    """The cheapest threshold with the guarantee that new data lose at most `max_drop` of accuracy.
+
+    Infinite where there is none: then all samples run to the last exit. Raises ExitbenchError as `choose` does.
+    """
+    _check_drop(max_drop)
+    chosen = policy.at(guaranteed_threshold(policy, trace, max_drop, guarantee))
+    point = given(chosen, trace, macs, max_drop)
+    return replace(point, chosen_by="calibration", facts=guarantee.facts())
+
+
 def given(
     policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float, metric: Metric = "accuracy"
 ) -> OperatingPoint:
@@ -157,6 +187,11 @@ def given(
         **_on_calibration(trace, metric, float(found.accuracy[0])),
         calibration_score=float(found.score[0]),
     )
+
+
+def _check_drop(max_drop: object) -> None:
+    if isinstance(max_drop, bool) or not isinstance(max_drop, int | float) or not 0 <= max_drop <= 1:
+        raise ExitbenchError(f"policy.max_drop: expected a drop of the metric in [0, 1], got {max_drop!r}")
 
 
 def _on_calibration(trace: Trace, metric: Metric, accuracy: float) -> dict[str, Any]:
