@@ -15,7 +15,8 @@ import numpy as np
 from benchmark.timing.statistics import Floats
 
 ClockName = Literal["cpu", "wall"]
-Runs = tuple[Callable[[Any], object], Callable[[Any], object], Callable[[Any], object]]  # full, early, canary
+Run = Callable[[Any], object]  # what is timed, on one unit
+Runs = tuple[Run, Run, Run]  # full, early, canary
 ORDERS = tuple(permutations(range(3)))
 
 STEADY_ROUNDS = 5  # medians over so many rounds are compared …
@@ -76,7 +77,7 @@ class Observations:
         return len(set(self.process_of))
 
 
-def observe(run: Callable[[Any], object], unit: object, clock: Clock) -> tuple[int, int, object]:
+def observe(run: Run, unit: object, clock: Clock) -> tuple[int, int, object]:
     """Wall and CPU nanoseconds of one run, and its result; from idle to idle device, garbage collection held off."""
     clock.synchronise()
     collecting = gc.isenabled()

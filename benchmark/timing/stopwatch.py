@@ -12,14 +12,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from benchmark.engine import offline
 from benchmark.engine.execute import run_early, run_full
 from benchmark.timing import summary
-from benchmark.timing.rounds import Clock, ClockName, Observations, Runs, pass_order, run_round, warm_up
+from benchmark.timing.rounds import Clock, ClockName, Observations, Run, Runs, pass_order, run_round, warm_up
 from benchmark.timing.timed_section import REAL_CLOCK, timed_section
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, Hardware, Latency, Policy, StagedModel
 from benchmark.utils.progress import track
+
+Answer = tuple[Any, Any]  # prediction and exit depth of a sample, or lists of them of a window
+Read = Callable[[Any], Answer]
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def one_of_each_shape(batches: Sequence[Batch]) -> list[Batch]:
     return list(first.values())
 
 
-def read_one(answer: tuple[Any, Any]) -> tuple[int, int]:
+def read_one(answer: tuple[Tensor, Tensor]) -> tuple[int, int]:
     """Logits (1, C) and depth (1,) as `run_early` returns them for one sample -> prediction and exit depth."""
     return int(answer[0].argmax(-1)), int(answer[1])
 
@@ -149,19 +153,19 @@ def stopwatch_offline(
 
 
 def measure(
-    full: Callable[[Any], Any],
-    early: Callable[[Any], Any],
-    units: Sequence[Any],
+    full: Run,
+    early: Run,
+    units: Sequence[object],
     *,
-    read: Callable[[Any], tuple[Any, Any]],
-    canary: Callable[[Any], Any] | None = None,
+    read: Read,
+    canary: Run | None = None,
     clock: Clock = REAL_CLOCK,
     headline: ClockName = "cpu",
     limits: Limits = DEFAULT_LIMITS,
     seed: int = 0,
     over: summary.Over = "samples",
     samples: int | None = None,
-    warm_up_units: Sequence[Any] | None = None,
+    warm_up_units: Sequence[object] | None = None,
 ) -> Latency:
     """Time `early` against `full` on each unit, in rounds with a `canary` (another run of `full` unless given).
 
@@ -201,15 +205,15 @@ def measure(
 
 def _watch(
     runs: Runs,
-    units: Sequence[Any],
-    read: Callable[[Any], tuple[Any, Any]],
+    units: Sequence[object],
+    read: Read,
     clock: Clock,
     headline: ClockName,
     limits: Limits,
     started: int,
     seed: int,
     over: summary.Over,
-) -> tuple[Observations, dict[int, tuple[Any, Any]], str]:
+) -> tuple[Observations, dict[int, Answer], str]:
     """Whole passes until the ratios are precise, the time is up, or the passes are spent; and the first answers."""
     seen, answers, rng = Observations(), {}, np.random.default_rng(seed)
     with track((), "timing", total=limits.passes_before_precision * len(units), unit="round") as bar:
