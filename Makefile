@@ -3,6 +3,7 @@
 # make reference   the committed records as leaderboard, tables and figures
 # make check  formatting, lint, types, import contracts, quick tests: under a minute
 # make test   the same with all tests
+# make test-portable  what decides, traces or times, as other processors would run it
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ BIN := .venv/bin
 DEMO_LIMIT ?= 200
 SWEEP := model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t
 
-.PHONY: setup demo reference lint check test format clean
+.PHONY: setup demo reference lint check test test-portable format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -46,6 +47,10 @@ check: lint
 
 test: lint
 	$(BIN)/python -m pytest
+
+# PORTABLE=--quick runs the two combinations of settings that differ most.
+test-portable: .venv/installed
+	$(BIN)/python tests/support/portable.py $(PORTABLE)
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
