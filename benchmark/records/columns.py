@@ -7,10 +7,9 @@ samples, policy, threshold, hardware, machine, scenario and seeds, under the wor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from benchmark.records import metrics
-from benchmark.records.schema import Record
+from benchmark.records.schema import Record, Section
 
 # name -> kind of column, in the order of the CSV. "lists" are counts, "object" columns are not in the CSV.
 COLUMNS: dict[str, str] = {
@@ -55,7 +54,7 @@ COMPARABLE = ["dataset", "split", "n", "workload", "hardware", "scenario", "batc
 _CLOCKED = ("batch", "samples_per_s", "full_samples_per_s", "padding_share", "gmacs_executed", "compile_s")
 _METERED = ("weight_bytes", "peak_rss_bytes", "peak_device_bytes", "energy_j", "energy_full_j", "energy_source")
 
-Row = dict[str, Any]
+Row = Section
 
 
 def row(record: Record) -> Row:
@@ -91,7 +90,7 @@ def row(record: Record) -> Row:
     return said | (_derived(said) if results else {})
 
 
-def _shift(shift: dict[str, Any]) -> Row:
+def _shift(shift: Section) -> Row:
     """How far a profile's arithmetic moved answers and exits from float32."""
     names = {"exits_changed": "exits_changed", "accuracy_shift": "accuracy_diff", "depth_shift": "mean_exit_depth_diff"}
     return {column: shift.get(name) for column, name in names.items()}
@@ -139,7 +138,7 @@ def against(clean: Row, attacked: Row) -> Row:
     return compared
 
 
-def _twin_key(record: Record) -> tuple[Any, ...]:
+def _twin_key(record: Record) -> tuple[object, ...]:
     """What an attacked record and its clean twin have in common."""
     seeds = {name: seed for name, seed in record.seeds.items() if name != "attack"}
     return (
@@ -160,7 +159,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
     Of several clean twins an `ok` one counts before an `unreliable` one, then the latest.
     """
     pairs = [(record, row(record)) for record in records]
-    twins: dict[tuple[Any, ...], Row] = {}
+    twins: dict[tuple[object, ...], Row] = {}
     for record, said in sorted(pairs, key=lambda pair: (pair[0].status == "ok", pair[0].created, pair[0].record_id)):
         if record.status != "failed" and record.choices["workload"] == "clean":
             twins[_twin_key(record)] = said
@@ -171,7 +170,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
     return sorted((said for _, said in pairs), key=_place)
 
 
-def _place(said: Row) -> tuple[Any, ...]:
+def _place(said: Row) -> tuple[object, ...]:
     threshold = said["threshold"]
     return (
         *(

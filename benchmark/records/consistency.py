@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from benchmark.records import metrics
 from benchmark.records.schema import Record, Section
 
+Figure = str | float | None
 TOLERANCE = 1e-6  # relative; figures are written with all their digits
 
 
@@ -31,13 +31,13 @@ def contradictions(record: Record) -> list[str]:
     ]
 
 
-def _equal(said: Any, again: Any) -> bool:
-    if isinstance(said, str) or isinstance(again, str):
+def _equal(said: Figure, again: Figure) -> bool:
+    if not isinstance(said, int | float) or not isinstance(again, int | float):
         return said == again
     return math.isclose(said, again, rel_tol=TOLERANCE, abs_tol=1e-9)
 
 
-def _pairs(record: Record) -> Iterator[tuple[str, Any, Any]]:
+def _pairs(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
     """(name, what the record says, what follows from its other figures)."""
     results, latency = record.results, record.latency
     yield "mean_exit_depth", results["mean_exit_depth"], metrics.mean_depth_of(results["exit_histogram"])
@@ -57,7 +57,7 @@ def _stderr(value: float, n: int) -> float:
     return math.sqrt(value * (1 - value) / n)
 
 
-def _attacked(record: Record) -> Iterator[tuple[str, Any, Any]]:
+def _attacked(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
     attack, results, exits = record.attack, record.results, len(record.exits)
     if "depth_after" not in attack or "depth_before" not in attack:
         return
@@ -70,7 +70,7 @@ def _attacked(record: Record) -> Iterator[tuple[str, Any, Any]]:
     yield "attack.gain_lost_layers", attack.get("gain_lost_layers"), lost
 
 
-def _clocked(latency: Section) -> Iterator[tuple[str, Any, Any]]:
+def _clocked(latency: Section) -> Iterator[tuple[str, Figure, Figure]]:
     """Ratios and percentiles from the observations: of each sample its typical times, then total over total."""
     names = [f"{kind}_{clock}_ms" for kind in ("full", "early", "canary") for clock in ("wall", "cpu")]
     if not all(latency.get(name) for name in [*names, "sample_of"]):

@@ -6,12 +6,12 @@ Rows that are `unreliable` or `failed` are in it and have no rank; rows of diffe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from benchmark.records.columns import COLUMNS, COMPARABLE, rows
 from benchmark.records.record import Record
+from benchmark.records.schema import Section
 
 _DTYPES = {"text": "str", "number": "float64", "count": "Int64", "lists": "object", "object": "object"}
 
@@ -28,16 +28,16 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame({name: typed([one.get(name) for one in said], kind) for name, kind in COLUMNS.items()})
 
 
-def typed(values: list[Any], kind: str) -> pd.Series:
+def typed(values: list[object], kind: str) -> pd.Series:
     """A column of one of the kinds that `COLUMNS` names, None where something is absent; of texts, nothing."""
     if kind == "text":
         values = ["" if value is None else value for value in values]
     return pd.Series(values, dtype=_DTYPES[kind])
 
 
-def _rank(said: Sequence[dict[str, Any]]) -> None:
+def _rank(said: Sequence[Section]) -> None:
     """Fill `rank` where there is one."""
-    groups: dict[tuple[Any, ...], list[tuple[tuple[float, float], dict[str, Any]]]] = {}
+    groups: dict[tuple[object, ...], list[tuple[tuple[float, float], Section]]] = {}
     for one in said:
         if one["status"] == "ok" and not one["results"].get("bound"):
             place = groups.setdefault(tuple(one.get(name) for name in COMPARABLE), [])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 from functools import cache
-from typing import Any
 
 from benchmark import __version__
+from benchmark.records.schema import Section
 from benchmark.utils.project_root import project_root
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "hydra-core", "numpy")
 
 
-def provenance(**hashes: str) -> dict[str, Any]:
+def provenance(**hashes: str) -> Section:
     """Versions, the clone's commit (None outside a clone), whether it had uncommitted changes, and the hashes given."""
     commit, dirty = git_state()
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}

@@ -55,7 +55,7 @@ def _plain(value: Any, name: str) -> Any:
     return value
 
 
-def record_id(identity: dict[str, Any]) -> str:
+def record_id(identity: Section) -> str:
     """16 hex digits of the sha256 over all that can change an outcome; key order and 1 against 1.0 do not matter."""
 
     def whole(value: Any) -> Any:

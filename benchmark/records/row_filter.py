@@ -15,10 +15,12 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.records.schema import Section
 from benchmark.types import ExitbenchError
 
-Row = dict[str, Any]
-Term = Callable[[Row], Any]  # what a part of the expression is for a row
+Row = Section
+Value = str | float | list[object] | None
+Term = Callable[[Row], Value]  # what a part of the expression is for a row
 
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,

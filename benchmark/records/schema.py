@@ -17,13 +17,14 @@ from benchmark.types import ExitbenchError
 
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "unreliable", "failed")
-Section = dict[str, Any]
+Section = dict[str, Any]  # a JSON object
+Shape = Any  # a type, {name: shape}, or [shape of every item]
 
 # What each section must hold; more is welcome. A type, {name: shape}, or [shape of every item].
 _NUMBER = (int, float)
 _OPTIONAL = (int, float, type(None))
 _SHARE = {"value": _NUMBER, "stderr": _NUMBER, "n": int}
-_ALWAYS: dict[str, Any] = {
+_ALWAYS: Section = {
     **dict.fromkeys(("record_id", "status", "created"), str),
     "choices": dict.fromkeys(("model", "dataset", "workload", "policy", "hardware", "scenario"), str),
     "machine": {"id": str},
@@ -32,7 +33,7 @@ _ALWAYS: dict[str, Any] = {
     **dict.fromkeys(("results", "attack", "audit", "latency"), dict),
     **dict.fromkeys(("exits", "curve", "examples"), list),
 }
-_MEASURED: dict[str, Any] = {
+_MEASURED: Section = {
     "data": {"n": int, "split": str},
     "operating_point": {"threshold": _OPTIONAL, "chosen_by": str},
     "exits": [{"exit_depth": int, "accuracy": _NUMBER, "accuracy_stderr": _NUMBER, "gmacs": _NUMBER}],
@@ -44,7 +45,7 @@ _MEASURED: dict[str, Any] = {
     },
     "curve": [{"threshold": _OPTIONAL, "accuracy": _NUMBER, "gmacs_mean": _NUMBER, "mean_exit_depth": _NUMBER}],
 }
-_TIMED: dict[str, Any] = {"latency": dict.fromkeys(("speedup", "speedup_lo", "speedup_hi", "canary"), _NUMBER)}
+_TIMED: Section = {"latency": dict.fromkeys(("speedup", "speedup_lo", "speedup_hi", "canary"), _NUMBER)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class Record:
             raise ExitbenchError(f"results.exit_histogram: expected {wanted}, got {histogram}")
 
 
-def _required(shape: dict[str, Any]) -> Callable[[Section], None]:
+def _required(shape: Section) -> Callable[[Section], None]:
     """What raises at the first place that lacks what `shape` asks for; quick where all is well, as it often is."""
     fits = _fitting(shape)
 
@@ -118,7 +119,7 @@ def _required(shape: dict[str, Any]) -> Callable[[Section], None]:
     return require
 
 
-def _fitting(shape: Any) -> Callable[[Any], bool]:
+def _fitting(shape: Shape) -> Callable[[object], bool]:
     """The question whether all is there, of exactly the kinds asked for, with the shape taken apart once."""
     if isinstance(shape, list):
         return lambda value: type(value) is list and _plainly_fit(value, shape[0])
@@ -128,7 +129,7 @@ def _fitting(shape: Any) -> Callable[[Any], bool]:
     plain = [(key, _kinds(inner)) for key, inner in shape.items() if not isinstance(inner, dict | list)]
     deep = [(key, _fitting(inner)) for key, inner in shape.items() if isinstance(inner, dict | list)]
 
-    def fits(value: Any) -> bool:
+    def fits(value: object) -> bool:
         if type(value) is not dict:
             return False
         try:
@@ -142,11 +143,11 @@ def _fitting(shape: Any) -> Callable[[Any], bool]:
     return fits
 
 
-def _kinds(shape: Any) -> frozenset[type]:
+def _kinds(shape: Shape) -> frozenset[type]:
     return frozenset(shape if isinstance(shape, tuple) else (shape,))
 
 
-def _check(name: str, value: Any, shape: Any) -> None:
+def _check(name: str, value: Any, shape: Shape) -> None:
     """Raise at the first place where `value` lacks what `shape` asks for; `name` is the way there."""
     kind = type(shape) if isinstance(shape, dict | list) else shape
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -161,7 +162,7 @@ def _check(name: str, value: Any, shape: Any) -> None:
             _check(f"{name}.{position}", item, shape[0])
 
 
-def _plainly_fit(items: list[Any], shape: Any) -> bool:
+def _plainly_fit(items: list[Any], shape: Shape) -> bool:
     """Whether all items fit, without saying which does not: leaderboards read millions of curve points."""
     columns = shape.items() if isinstance(shape, dict) else [(None, shape)]
     try:
@@ -174,7 +175,7 @@ def _plainly_fit(items: list[Any], shape: Any) -> bool:
         return False
 
 
-def _spell(shape: Any) -> str:
+def _spell(shape: Shape) -> str:
     kind = type(shape) if isinstance(shape, dict | list) else shape
     spelled = {dict: "a section", list: "a list", str: "a text", int: "a whole number", _NUMBER: "a number"}
     return spelled.get(kind, "a number or null")

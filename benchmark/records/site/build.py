@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from benchmark import __version__
 from benchmark.records import record as record_files
 from benchmark.records.frame import frame
 from benchmark.records.gather import no_collecting
+from benchmark.records.schema import Section
 from benchmark.records.site import board_rows, charts, method, record_pages, vendored
 from benchmark.types import ExitbenchError
 
@@ -101,7 +101,7 @@ def _write_pages(folder: Path, text: str, rows: Sequence[Row]) -> None:
     pages = Environment(loader=PackageLoader("benchmark.records.site"), autoescape=True, undefined=StrictUndefined)
     machines = len({row["machine"] for row in rows})
     shared = {"pages": PAGES, "about": {"records": len(rows), "machines": machines, "version": __version__}}
-    own: dict[str, dict[str, Any]] = {
+    own: dict[str, Section] = {
         "index.html": {
             "facets": FACET_TITLES.items(),
             "groups": [name for name in board_rows.GROUPS if name != "what"],
@@ -114,7 +114,7 @@ def _write_pages(folder: Path, text: str, rows: Sequence[Row]) -> None:
         _write(folder / name, pages.get_template(name).render(**shared, here=name, **values))
 
 
-def _write_data(folder: Path, text: str, rows: Sequence[Row], queries: Sequence[dict[str, Any]]) -> None:
+def _write_data(folder: Path, text: str, rows: Sequence[Row], queries: Sequence[Section]) -> None:
     present = {name for row in rows for name, value in row.items() if value is not None}
     groups = {group: [name for name in names if name in present] for group, names in board_rows.GROUPS.items()}
     named = [name for names in groups.values() for name in names]
@@ -130,16 +130,16 @@ def _write_data(folder: Path, text: str, rows: Sequence[Row], queries: Sequence[
     )
 
 
-def _write_records(folder: Path, sources: Sequence[Path], rows: Sequence[Row], track: Track) -> list[dict[str, Any]]:
+def _write_records(folder: Path, sources: Sequence[Path], rows: Sequence[Row], track: Track) -> list[Section]:
     """The documents of all rows, packed some to a file; returns the points of all curves of gain lost against queries.
 
     Each row learns the file that it is in. Records of one sweep share most of their words, so that together they pack
     to half of what they take alone.
     """
-    queries: list[dict[str, Any]] = []
+    queries: list[Section] = []
     files = {file.stem: file for source in sources for file in sorted(source.rglob("*.json"))}
     paths = [files[str(row["record_id"])] for row in rows]
-    together: dict[str, dict[str, Any]] = {}
+    together: dict[str, Section] = {}
     for position, (row, file) in enumerate(zip(rows, track(paths), strict=True)):
         data = record_pages.page_data(record_files.read(file))
         queries += [

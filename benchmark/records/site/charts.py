@@ -6,13 +6,13 @@ mark's shape repeats what its colour says.
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
+
+from benchmark.records.schema import Section
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6D31", "#666666"]
 SCALE = alt.Scale(range=COLOURS)
-Spec = dict[str, Any]
+Spec = Section
 
 
 def specifications() -> dict[str, Spec]:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.records.record import Record
-
-Section = Mapping[str, Any]
+from benchmark.records.schema import Section
 
 CURVE_POINTS = 50  # of the accuracy–cost curve
 STRIP_ROUNDS = 100  # of the raw timings
@@ -17,7 +16,7 @@ _SCALARS = ("limit", "seed")
 _NESTED = {"timing": ("samples", "time_limit_s"), "offline": ("batch", "refill")}
 
 
-def page_data(record: Record) -> dict[str, Any]:
+def page_data(record: Record) -> Section:
     """The document of one record. Curves and timings are thinned evenly; nothing is averaged."""
     return {
         "record_id": record.record_id,
@@ -71,7 +70,7 @@ def figures(record: Record) -> list[tuple[str, str]]:
     return rows
 
 
-def timings(record: Record) -> list[dict[str, Any]]:
+def timings(record: Record) -> list[Section]:
     """Rounds of the stopwatch in milliseconds: full depth, early exit, canary, and the process where records say it."""
     raw = record.latency
     rounds = list(zip(*(raw.get(f"{name}_wall_ms", []) for name in ("full", "early", "canary")), strict=False))
@@ -91,7 +90,7 @@ def thinned(items: Sequence[Any], most: int) -> list[Any]:
     return [items[round(i * step)] for i in range(most)]
 
 
-def _exit(row: Section) -> dict[str, Any]:
+def _exit(row: Section) -> Section:
     kept = {name: row[name] for name in ("exit_depth", "accuracy", "gmacs") if name in row}
     reliability = row.get("reliability") or {}
     bins = {
@@ -100,7 +99,7 @@ def _exit(row: Section) -> dict[str, Any]:
     return {**_rounded(kept), "reliability": bins, "ece": _short(reliability.get("ece"))}
 
 
-def _rounded(section: Section) -> dict[str, Any]:
+def _rounded(section: Section) -> Section:
     return {name: _short(value) for name, value in section.items() if not isinstance(value, Mapping | list)}
 
 

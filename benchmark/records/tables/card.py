@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.records.schema import Section
+
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Two columns, fact and value; an empty table where there are no records."""
@@ -30,7 +32,7 @@ def _what(frame: Any) -> dict[str, str]:
     }
 
 
-def _where(rows: list[dict[str, Any]]) -> dict[str, str]:
+def _where(rows: list[Section]) -> dict[str, str]:
     """Each machine once, then the versions of all."""
     facts = {}
     machines = {row["fingerprint"]: row["machine"] for row in rows if row["machine"]}
@@ -47,7 +49,7 @@ def _where(rows: list[dict[str, Any]]) -> dict[str, str]:
     return facts
 
 
-def _when(frame: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
+def _when(frame: Any, rows: list[Section]) -> dict[str, str]:
     attacks = [
         (row["seconds_mean"], row["n"]) for row in rows if not pd.isna(row["seconds_mean"]) and not pd.isna(row["n"])
     ]
@@ -57,7 +59,7 @@ def _when(frame: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
                     if attacks else {})  # fmt: skip
 
 
-def _not_shown(frame: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
+def _not_shown(frame: Any, rows: list[Section]) -> dict[str, str]:
     """The limits that the records themselves tell."""
     held = frame[frame["status"] != "failed"]
     limits: dict[str, str] = {}

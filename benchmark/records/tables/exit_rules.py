@@ -12,9 +12,10 @@ bound: what is no rule to choose: never and always_first are the ends of the sca
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
+
+from benchmark.records.schema import Section
 
 BOUNDS = {"never": "full depth", "always_first": "first exit", "oracle": "knows labels"}
 SPELLING = {
@@ -45,7 +46,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return order if has_auroc else order.drop(columns="auroc")
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def _row(row: Section) -> Section:
     results = row["results"]
     said = {
         **{name: row[name] for name in ("model", "dataset", "policy")},
@@ -62,6 +63,6 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return said | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}
 
 
-def _mean_auroc(exits: list[dict[str, Any]]) -> float:
+def _mean_auroc(exits: list[Section]) -> float:
     values = [value for place in exits[:-1] if (value := place.get("auroc")) is not None]
     return sum(values) / len(values) if values else math.nan

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.attack_seeds import FIGURES, Pooled, pooled, shared_ranks
+from benchmark.records.schema import Section
 
 # column -> figure of the attack section; those with an interval are followed by their ends.
 FACTS = {
@@ -70,7 +71,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([made, means.reindex(columns=columns)], ignore_index=True)
 
 
-def _row(attack: Pooled) -> dict[str, Any]:
+def _row(attack: Pooled) -> Section:
     first = attack.first
     row = {name: first[name] for name in (*CHOICES, "n")}
     row |= {column: attack.mean(name) for column, name in FACTS.items()}
@@ -92,7 +93,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _ranks(attacks: Sequence[Pooled]) -> list[int | None]:
     """Ranks within each model, rule and budget; balls count as equal to the nearest 255th."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, attack in enumerate(attacks):
         search = attack.first["attack"].get("settings", {}).get("search", {})
         ball = (search.get("norm"), round(search["epsilon"] * 255)) if search.get("norm") == "linf" else None
@@ -105,7 +106,7 @@ def _ranks(attacks: Sequence[Pooled]) -> list[int | None]:
     return ranks
 
 
-def budget(attack: dict[str, Any]) -> str:
+def budget(attack: Section) -> str:
     """What an attack was allowed, as people say it."""
     search = attack.get("settings", {}).get("search", {})
     if "epsilon" in search:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.attack_seeds import Pooled, pooled
+from benchmark.records.schema import Section
 
 GOALS = {"half": 0.5, "80": 0.8}
 BASELINE = "random"
@@ -25,7 +26,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     for the same loss, at 80 or else at half; "within noise" where the 95% intervals of the two losses leave it open
     (queries, and records with intervals along the curve only); "–" where one of the two did not get there.
     """
-    groups: dict[tuple[Any, ...], list[Pooled]] = {}
+    groups: dict[tuple[object, ...], list[Pooled]] = {}
     for attack in pooled(frame.to_dict("records")):
         groups.setdefault(tuple(attack.first[name] for name in CHOICES), []).append(attack)
     widest = {place: max(same, key=lambda attack: _size(attack, beyond=1000.0)) for place, same in groups.items()}
@@ -43,7 +44,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _row(place: tuple[Any, ...], widest: Pooled, same: Sequence[Pooled]) -> dict[str, Any]:
+def _row(place: tuple[object, ...], widest: Pooled, same: Sequence[Pooled]) -> Section:
     row = dict(zip(CHOICES, place, strict=True))
     lo, hi = widest.intervals.get("gain_lost", (None, None))
     row |= {"n": widest.first["n"], "seeds": len(widest.rows), "gain_lost": widest.mean("gain_lost")}
@@ -79,7 +80,7 @@ def _reached(curve: Sequence[Point], goal: float, figure: str = "gain_lost") -> 
     return min((point["queries"] or 0 for point in curve if (point[figure] or 0) >= goal), default=None)
 
 
-def _open(own: Pooled, other: Pooled, row: dict[str, Any]) -> bool:
+def _open(own: Pooled, other: Pooled, row: Section) -> bool:
     """Whether the intervals along the curves leave open which of two attacks reaches the goal with fewer queries.
 
     An attack gets there between the budgets at which the upper and the lower end of its interval do.
@@ -102,7 +103,7 @@ def _size(attack: Pooled, beyond: float | None = None) -> Any:
     return beyond if search.get("share") else search.get("least", 0)
 
 
-def _less(row: dict[str, Any], baseline: dict[str, Any] | None, what: str) -> str:
+def _less(row: Section, baseline: Section | None, what: str) -> str:
     if baseline is None:
         return ""
     for name in reversed(GOALS):
