@@ -111,5 +111,8 @@ def plain(node: DictConfig | Mapping[str, object]) -> dict[str, Any]:
     """
     from omegaconf import DictConfig, OmegaConf
 
-    content: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
-    return content
+    if not isinstance(node, DictConfig):
+        return dict(node)
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 MISSING = "???"  # how a yaml marks a value that the user must set
 
@@ -20,7 +19,7 @@ class Requirement:
 
     kind: str
     name: str
-    node: Mapping[str, Any]  # a parsed yaml
+    node: Mapping[str, object]  # a parsed yaml
 
 
 def requirements(group: str, name: str, files: Mapping[str, Path]) -> list[Requirement]:
@@ -42,7 +41,7 @@ def requirements(group: str, name: str, files: Mapping[str, Path]) -> list[Requi
     return []
 
 
-def merged(name: str, files: Mapping[str, Path], depth: int = 0) -> dict[str, Any]:
+def merged(name: str, files: Mapping[str, Path], depth: int = 0) -> dict[str, object]:
     """The top-level keys of a choice, inherited ones included; empty for a file that is no valid yaml."""
     import yaml
 
@@ -56,16 +55,16 @@ def merged(name: str, files: Mapping[str, Path], depth: int = 0) -> dict[str, An
     own = own if isinstance(own, dict) else {}
     defaults = own.pop("defaults", None)
     bases = [entry for entry in defaults if isinstance(entry, str)] if isinstance(defaults, list) else []
-    inherited: dict[str, Any] = {}
+    inherited: dict[str, object] = {}
     for base in bases:
         inherited |= merged(base, files, depth + 1) if base not in ("_self_", name) else {}
     return inherited | own
 
 
-def _timm(node: Mapping[str, Any]) -> bool:
+def _timm(node: Mapping[str, object]) -> bool:
     """Whether a timm model uses timm's own pretrained weights."""
     return node.get("pretrained") is True
 
 
-def _encoder(node: Mapping[str, Any]) -> bool:
+def _encoder(node: Mapping[str, object]) -> bool:
     return isinstance(node.get("backbone"), str) and "timm" not in str(node.get("_target_", ""))

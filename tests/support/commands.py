@@ -1,4 +1,4 @@
-"""What tests ask of a finished command."""
+"""Checks of a finished command."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""A model that takes its process along."""
+"""A model that crashes its process."""
 
 import faulthandler
 import os
@@ -6,6 +6,6 @@ import signal
 
 
 def crash() -> None:
-    """As a broken kernel would."""
+    """Crash as a broken native kernel does."""
     faulthandler.disable()
     os.kill(os.getpid(), signal.SIGSEGV)

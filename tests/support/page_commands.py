@@ -1,4 +1,4 @@
-"""The commands that pages show: collected, checked as far as names and choices go, and cut down to run in a moment."""
+"""Commands shown on documentation pages: collect them, check names and choices, and shrink them to run quickly."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from benchmark.types import ExitbenchError
 
 ROOT = Path(__file__).parents[2]
 CHOICES = ("model", "dataset", "workload", "policy", "hardware")
-# What only people have: composed with all the rest, never run.
+# Folders that only users have: such commands are composed, never run.
 PLACEHOLDERS = {"my/conf": "MY_CONF"}
 
 
 def collect(page: str) -> list[str]:
-    """Every `exitbench …` and `make …` of a page's code blocks, and of inline code that says more than a name."""
+    """Every `exitbench …` and `make …` in a page's code blocks, and in inline code that is more than a name."""
     page = page.replace("\\\n", " ")
     blocks = re.findall(r"^```(?:sh|bash|console)?\n(.+?)^```", page, re.M | re.S)
     lines = re.findall(r"^ {4}(.+)$", page, re.M) + [line.strip() for block in blocks for line in block.splitlines()]
@@ -36,7 +36,7 @@ def collect(page: str) -> list[str]:
 
 
 def faults(command: str, my_conf: Path | None = None) -> list[str]:
-    """What is wrong with a command, without running it; nothing for one that would start."""
+    """What is wrong with a command, without running it; empty for one that would start."""
     program, *words = shlex.split(command, comments=True)
     if program == "make":
         targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
@@ -92,7 +92,7 @@ def _ls(arguments) -> list[str]:
     return [] if arguments.group in ("", *folders.GROUPS) else [f"no group {arguments.group}"]
 
 
-# What keeps a command from being run with the small models of tests/conf in place of its own.
+# Words of commands that cannot run with the small models of tests/conf.
 NOT_SMALL = (
     "+experiment",
     "--config-dir",
@@ -106,7 +106,7 @@ NOT_SMALL = (
 
 
 def shrunk(command: str) -> list[str] | None:
-    """The words of the same command on small models, few samples and no clock; None for one that is only checked."""
+    """The same command on small models and few samples, untimed; None for one that is only checked."""
     program, *words = shlex.split(command, comments=True)
     if program != "exitbench" or not words or "--help" in words:
         return None

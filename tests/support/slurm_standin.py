@@ -1,8 +1,8 @@
-"""sbatch, srun, squeue, sacct and scancel of a cluster of one node: enough of them for submitit to be none the wiser.
+"""A stand-in for Slurm with one node: sbatch, srun, squeue, sacct and scancel, as far as submitit uses them.
 
     python slurm_standin.py COMMAND WORDS…
 
-State lies in the folder that SLURM_STANDIN names: a file for each task of an array, with its process id.
+Its state is in the folder that SLURM_STANDIN names: one file per task of an array, with the process id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel")
 
 
 def install(folder: Path) -> Path:
-    """Put the commands into a folder, for PATH."""
+    """Write the commands into a folder, for PATH."""
     folder.mkdir()
     for command in COMMANDS:
         script = folder / command
@@ -28,7 +28,7 @@ def install(folder: Path) -> Path:
 
 
 def sbatch(words: list[str]) -> None:
-    """Start every task of the array in the background, and say the job's number."""
+    """Start every task of the array in the background, and print the job's number."""
     script = Path(words[-1]).read_text()
     state = Path(os.environ["SLURM_STANDIN"])
     number = str(1000 + len(list(state.glob("*_0"))))
@@ -40,7 +40,7 @@ def sbatch(words: list[str]) -> None:
                        "SLURM_JOB_NODELIST": "localhost"}  # fmt: skip
         if array:
             environment |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": str(task)}
-        # Its own session, and none of our pipes: the job outlives the command that submitted it.
+        # Its own session without our pipes: the job outlives the command that submitted it.
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         words = ["sh", str(state / f"{number}.sh")]
         process = subprocess.Popen(words, env=environment, start_new_session=True, **silent)
@@ -49,7 +49,7 @@ def sbatch(words: list[str]) -> None:
 
 
 def srun(words: list[str]) -> None:
-    """Run the rest of the words, output and errors into the files that are named."""
+    """Run the command after the options, with its output in the named files."""
     number, task = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_TASK_ID", "0")
     files = {}
     while words[0].startswith("--"):
@@ -63,19 +63,19 @@ def srun(words: list[str]) -> None:
 
 
 def squeue(words: list[str]) -> None:
-    """The tasks that run."""
+    """Print the running tasks."""
     print("\n".join(task for task, alive in tasks().items() if alive))
 
 
 def sacct(words: list[str]) -> None:
-    """Every task and its state."""
+    """Print every task and its state."""
     print("JobID|State|NodeList")
     for task, alive in tasks().items():
         print(f"{task}|{'RUNNING' if alive else 'COMPLETED'}|localhost")
 
 
 def scancel(words: list[str]) -> None:
-    """kill a task, or all of a job."""
+    """Kill a task, or all tasks of a job."""
     for file in Path(os.environ["SLURM_STANDIN"]).glob(f"{words[0].partition('_')[0]}_*"):
         if words[0] in (file.name, file.name.partition("_")[0]):
             os.killpg(int(file.read_text()), signal.SIGKILL)

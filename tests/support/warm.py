@@ -1,9 +1,8 @@
-"""Whole commands in processes that start warm: one interpreter imports torch once, every command is a fork of it.
+"""Run whole commands without import time: one interpreter imports torch once, and every command is a fork of it.
 
-A command is a process of its own all the same: its arguments, folder, environment, two streams and exit code are what
-they are for one that starts cold, which costs it seconds of imports; a few tests start some cold, so that these
-imports are tried too. As a script this is that interpreter: it reads a line of JSON for each command and answers with
-a line of JSON.
+Each command is still its own process, with the arguments, folder, environment, streams and exit code of one that starts
+cold. A cold start costs seconds of imports; a few tests start cold, so that the imports are tested too. Run as a
+script, this file is that interpreter: it reads a line of JSON for each command and answers with a line of JSON.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ LONGEST_S = 600  # a command that hangs is ended by SIGALRM
 
 
 def watch_briefly() -> None:
-    """Let this process watch the machine's noise for a tenth of the time: no test needs what it finds."""
+    """Watch the machine's noise for a tenth of the time in this process: no test needs the result."""
     from benchmark.hardware import machine
 
     machine.noise.__defaults__ = (0.02,)
 
 
 class Warm:
-    """Starts `exitbench` commands, each a process group of its own whose output goes to a file."""
+    """Starts `exitbench` commands, each as its own process group with its output in a file."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self._started = folder, 0
@@ -49,12 +48,12 @@ class Warm:
         self._server.stdout.readline()  # it has imported everything
 
     def start(self, *words: str, limit_file_bytes: int = 0) -> Command:
-        """Begin a command here; limit_file_bytes: no file that it writes can be larger, as when a disk is full."""
+        """Start a command in `folder`; limit_file_bytes: the largest file it can write, as if the disk were full."""
         (output,) = self._files("output")
         return Command(self, self._begin(words, [output, output], limit=limit_file_bytes), output)
 
     def call(self, *words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-        """A command in any folder, waited for, as `subprocess.run` would have it: stdout and stderr apart.
+        """Run a command in any folder and wait for it, as `subprocess.run` does; stdout and stderr are separate.
 
         With -c as its first word, the second is Python in place of a command.
         """
@@ -89,14 +88,14 @@ class Warm:
 
 
 class Command:
-    """A command under way."""
+    """A running command."""
 
     def __init__(self, warm: Warm, pid: int, output: Path) -> None:
         self._warm, self.pid, self._output = warm, pid, output
 
     @property
     def output(self) -> str:
-        """What it has said so far, stdout and stderr together."""
+        """Its output so far, stdout and stderr together."""
         return self._output.read_text()
 
     def wait(self) -> int:
@@ -104,7 +103,7 @@ class Command:
         return self._warm._ask({"wait": self.pid})
 
     def said(self, *words: str, within: float = 120) -> None:
-        """Wait until it says one of some words."""
+        """Wait until its output contains one of some words."""
         end = time.monotonic() + within
         while not any(word in self.output for word in words):
             assert time.monotonic() < end, self.output
@@ -143,7 +142,7 @@ def serve() -> None:
         else:
             answer = os.fork() or command(asked.pop("start"), **asked)
         print(json.dumps(answer), flush=True)
-    os._exit(0)  # as the server that forks combinations ends, and for the same reason
+    os._exit(0)  # the server that forks combinations ends the same way, for the same reason
 
 
 def command(
@@ -156,7 +155,7 @@ def command(
     signal.alarm(LONGEST_S)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # ours is where the next command comes from
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # our own stdin carries the next command
     for stream, file in enumerate(streams, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.chdir(cwd)
