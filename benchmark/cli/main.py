@@ -58,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
     submission = commands.add_parser("check-submission", help="a folder of records and a card, before it is sent in")
     submission.add_argument("folder", help="results/submissions/NAME, with card.yaml and records/")
 
+    rerun = commands.add_parser("rerun", help="measure a record again and say which figures agree")
+    rerun.add_argument("record", help="a record's file, RECORDS/ID.json")
+    rerun.add_argument("--config-dir", default="", help="the folder of choices that the record was made with")
+
     listing = commands.add_parser("ls", help="list the choices, with a line about each")
     listing.add_argument("group", nargs="?", default="", help="one config group, for example model")
     listing.add_argument("--check", action="store_true", help="ask hub and mirrors for missing files")
