@@ -16,6 +16,7 @@ from benchmark.records import attack_intervals
 from benchmark.records.attack_intervals import Interval
 
 Row = dict[str, Any]
+Histogram = list[int] | None
 FIGURES = ("gain_lost", "gain_lost_layers", "gain_lost_macs", "queries_mean")
 GAINS = ("gain_lost", "gain_lost_layers")  # those that follow from depths alone
 _SAME = ("model", "dataset", "policy", "threshold", "workload", "n", "hardware", "scenario", "fingerprint", "split")
@@ -87,7 +88,7 @@ def _key(row: Row, groups: Mapping[str, list[Row]]) -> str:
     return common
 
 
-def _pooled(rows: list[Row], histograms: Mapping[str, Any]) -> Pooled:
+def _pooled(rows: list[Row], histograms: Mapping[str, Histogram]) -> Pooled:
     own = [_own(row) for row in rows]
     if any(own):
         intervals = {name: _mean_ends([ends[name] for ends in own]) for name in FIGURES if all(name in e for e in own)}
@@ -114,31 +115,31 @@ def _mean_ends(pairs: Sequence[Interval]) -> Interval:
 def _depths(rows: Sequence[Row]) -> tuple[list[int], list[int], np.ndarray] | None:
     """Sample indices (n,), depths before (n,) and after (S, n); None unless all seeds hold them for equal samples."""
     columns = [row["attack"].get("per_sample", {}) for row in rows]
-    if not all("depth_after" in held for held in columns):
+    if not all("depth_after" in column for column in columns):
         return None
-    sides = {(tuple(held["index"]), tuple(held["depth_before"])) for held in columns}
-    if len(sides) > 1:
+    samples = {(tuple(column["index"]), tuple(column["depth_before"])) for column in columns}
+    if len(samples) > 1:
         return None
-    return columns[0]["index"], columns[0]["depth_before"], np.array([held["depth_after"] for held in columns])
+    return columns[0]["index"], columns[0]["depth_before"], np.array([column["depth_after"] for column in columns])
 
 
 def _across_seeds(rows: Sequence[Row], before: Sequence[int], after: np.ndarray) -> dict[str, Interval]:
     """Intervals of the seeds' mean, the samples weighted alike for all seeds."""
     num_exits = len(rows[0]["exit_histogram"])
-    found = {
+    intervals = {
         "gain_lost": attack_intervals.gain_lost(before, after, num_exits),
         "gain_lost_layers": attack_intervals.gain_lost_layers(before, after, num_exits),
     }
     queries = [row["attack"]["per_sample"].get("queries") for row in rows]
     if None not in queries:
-        found["queries_mean"] = attack_intervals.mean(queries)
-    return {name: ends for name, ends in found.items() if ends is not None}
+        intervals["queries_mean"] = attack_intervals.mean(queries)
+    return {name: ends for name, ends in intervals.items() if ends is not None}
 
 
-def _bounds(row: Row, clean: Any) -> dict[str, Interval]:
+def _bounds(row: Row, clean: Histogram) -> dict[str, Interval]:
     """The widest intervals of gain lost that the histograms of a record and its clean twin allow."""
-    attacked = row["exit_histogram"]
-    if not isinstance(clean, list) or not isinstance(attacked, list) or sum(clean) != sum(attacked):
+    attacked: Histogram = row["exit_histogram"]
+    if not clean or not attacked or sum(clean) != sum(attacked):
         return {}
     attack = row["attack"]
     keeps_deepest = attack.get("settings", {}).get("search", {}).get("keep") == "deepest"
@@ -146,8 +147,8 @@ def _bounds(row: Row, clean: Any) -> dict[str, Interval]:
     sides = ("before", "after")
     same_depths = all(attack.get(f"depth_{side}_mean", 0) == attack.get(f"depth_{side}") for side in sides)
     before, after = attack_intervals.widest_pairing(clean, attacked, keeps_deepest and same_depths)
-    found = {
+    bounds = {
         "gain_lost": attack_intervals.gain_lost(before, after, len(clean)),
         "gain_lost_layers": attack_intervals.gain_lost_layers(before, after, len(clean)),
     }
-    return {name: ends for name, ends in found.items() if ends is not None}
+    return {name: ends for name, ends in bounds.items() if ends is not None}

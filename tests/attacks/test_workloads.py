@@ -39,7 +39,7 @@ SEARCHES = {"image": PixelSearch(iterations=3), "text": WordSearch(shortlist=6, 
 
 @dataclass(frozen=True)
 class Counting(PixelSearch):
-    """A pixel search that counts its runs and can be interrupted before the n-th."""
+    """A pixel search that counts its runs and can be interrupted before run n."""
 
     runs: ClassVar[list[int]] = []
     stop_at: ClassVar[int] = 99
@@ -81,7 +81,7 @@ def test_clean_changes_nothing():
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
-def test_the_second_time_comes_from_the_cache_and_is_identical(kind: str, tmp_path: Path):
+def test_a_repeated_attack_comes_from_the_cache_and_is_identical(kind: str, tmp_path: Path):
     samples: Sequence[Sample] = pictures(5) if kind == "image" else sentences()
     model = MODEL if kind == "image" else reader()
     policy = POLICY if kind == "image" else halfway(reader(), sentences())
@@ -95,7 +95,7 @@ def test_the_second_time_comes_from_the_cache_and_is_identical(kind: str, tmp_pa
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
-def test_a_damaged_entry_is_noticed_and_made_again(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_a_damaged_entry_is_detected_and_attacked_again(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     samples = pictures(4)
     first = workload(tmp_path).apply(MODEL, POLICY, samples)
     (entry,) = tmp_path.glob(f"*{suffix}")
@@ -112,12 +112,12 @@ def test_a_damaged_entry_is_noticed_and_made_again(suffix: str, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": 1, "body": {}}', '{"body": null}'])
-def test_nonsense_is_no_entry(content: str, tmp_path: Path):
+def test_invalid_files_are_not_entries(content: str, tmp_path: Path):
     (tmp_path / "entry.json").write_text(content)
     assert attack_cache.load(tmp_path / "entry.json", pictures(1)) is None
 
 
-def test_facts_changed_by_hand_are_not_believed(tmp_path: Path):
+def test_edited_facts_are_rejected(tmp_path: Path):
     workload(tmp_path).apply(MODEL, POLICY, pictures(2))
     (entry,) = tmp_path.glob("*.json")
     stored = json.loads(entry.read_text())
@@ -159,7 +159,7 @@ def test_a_tokenizer_s_hash_does_not_depend_on_how_it_was_used():
     assert identity.tokenizer_hash(reader(lower_cased=False).tokenizer) != before
 
 
-def test_an_interrupted_attack_goes_on(tmp_path: Path, counting: type[Counting]):
+def test_an_interrupted_attack_resumes(tmp_path: Path, counting: type[Counting]):
     samples, search = pictures(6), counting(iterations=2)
     counting.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
@@ -170,11 +170,11 @@ def test_an_interrupted_attack_goes_on(tmp_path: Path, counting: type[Counting])
     assert_equal(resumed, workload(tmp_path / "whole", search, chunk=2).apply(MODEL, POLICY, samples))
 
 
-def test_nothing_to_attack():
+def test_no_samples_no_attack():
     assert list(workload(Path("unused")).apply(MODEL, POLICY, []).samples) == []
 
 
-def test_a_model_whose_weights_cannot_be_told_apart_is_refused(tmp_path: Path):
+def test_a_model_without_a_weights_hash_is_refused(tmp_path: Path):
     class Nameless:
         num_exits, num_classes = 4, 3
 
@@ -197,7 +197,7 @@ def test_wrong_arguments(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("*.yaml")))
-def test_every_yaml_makes_a_workload_of_its_name_and_says_what_it_is(name: str):
+def test_every_yaml_builds_a_workload_of_its_name_and_has_a_header(name: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         result = instantiate(compose(name))
     assert result.name == name
@@ -205,7 +205,7 @@ def test_every_yaml_makes_a_workload_of_its_name_and_says_what_it_is(name: str):
     assert [line.split(":")[0] for line in head[1:4]] == ["# Source", "# Command", "# Expect"]
 
 
-def test_random_differs_from_same_only_in_how_it_chooses():
+def test_random_differs_from_same_only_in_its_candidates():
     with initialize_config_dir(str(CONF), version_base="1.3"):
         same, rival = (instantiate(compose(name)) for name in ("same", "random"))
     assert rival.searches["text"] == replace(same.searches["text"], candidates="random")
@@ -215,8 +215,8 @@ def test_random_differs_from_same_only_in_how_it_chooses():
     assert same.searches["image"] == PixelSearch()
 
 
-def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
-    """Every module that a search or the workload imports from the suite is in the hash, or cannot change an attack."""
+def test_the_key_depends_on_the_attack_code_and_not_on_comments():
+    """Every module that a search or the workload imports from the suite is in the hash, or cannot affect an attack."""
     package = Path(attack_cache.__file__).parents[1]
     harmless = {
         "attacks/cache",
@@ -239,18 +239,19 @@ def test_the_key_knows_the_code_that_makes_attacks_and_not_its_comments():
                 todo |= {f"{inner}/{alias.name}".lstrip("/") for alias in node.names} if inside else {inner}
         todo -= seen | harmless
     assert seen == set(attack_cache.CODE_FILES)
-    bare = attack_cache._normalised_syntax
-    assert bare('"""A."""\nx = 1  # one') == bare("x = 1")
-    assert bare("def f():\n    '''Doc.'''\n    return 1") == bare("def f(): return 1") != bare("def f(): return 2")
+    normalised = attack_cache._normalised_syntax
+    assert normalised('"""A."""\nx = 1  # one') == normalised("x = 1")
+    with_docstring, plain = normalised("def f():\n    '''Doc.'''\n    return 1"), normalised("def f(): return 1")
+    assert with_docstring == plain != normalised("def f(): return 2")
 
 
-def test_another_code_is_another_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_changed_code_is_a_new_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     workload(tmp_path).apply(MODEL, POLICY, pictures(2))
     monkeypatch.setattr(attack_cache, "code_hash", lambda: "changed")
     assert not workload(tmp_path).apply(MODEL, POLICY, pictures(2)).from_cache
 
 
-def test_trails_come_back_from_the_cache(tmp_path: Path):
+def test_trails_are_cached(tmp_path: Path):
     first, second = (workload(tmp_path, chunk=2).apply(MODEL, POLICY, pictures(5)) for _ in range(2))
     assert second.from_cache
     assert [[list(step) for step in trail] for trail in first.trails] == second.trails
@@ -269,7 +270,7 @@ def test_a_rule_that_never_exits_is_a_counted_no_op(tmp_path: Path):
     assert result.facts["changed"] == [0.0] * 3
 
 
-def test_an_attack_made_elsewhere_is_made_against_its_source(tmp_path: Path):
+def test_a_transfer_attack_runs_against_its_source(tmp_path: Path):
     other = Pictures()
     nn.init.normal_(other.heads[0])
     source = Source(other, Confidence(0.7))
@@ -284,7 +285,7 @@ def test_an_attack_made_elsewhere_is_made_against_its_source(tmp_path: Path):
         replace(attack, source=None).apply(MODEL, POLICY, pictures(1))
 
 
-def test_meaning_is_asked_of_the_encoder_once_per_changed_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_sentence_encoder_runs_once_per_changed_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[str] = []
 
     def vectors(name: str, texts: Sequence[str]) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Small random models to attack: a picture reader, a BERT with a vocabulary of some forty words, and their samples."""
+"""Small random models for attack tests: an image model, a BERT with a vocabulary of some forty words, samples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEXTS = (
 
 
 class Pictures(nn.Module):
-    """Four exits on 1×5×5 pictures, each a random non-linear reading of the pixels."""
+    """Four exits on 1×5×5 images, each a random non-linear function of the pixels."""
 
     num_exits, num_classes, kind = 4, 3, "image"
 
@@ -56,7 +56,7 @@ class Pictures(nn.Module):
 
 
 def pictures(count: int) -> list[ImageSample]:
-    """Random pictures, some pixels at the ends of the range."""
+    """Random images with some pixels at the ends of the range."""
     generator = torch.Generator().manual_seed(2)
     values = (torch.rand(count, 1, 5, 5, generator=generator) * 1.4 - 0.2).clamp(0, 1)
     return [ImageSample(n, n % 3, pixels) for n, pixels in enumerate(values)]
@@ -64,7 +64,7 @@ def pictures(count: int) -> list[ImageSample]:
 
 @cache
 def tokenizer(lower_cased: bool = True) -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer of its own small vocabulary; the cased one knows some words by their capital, too."""
+    """A WordPiece tokenizer with a small vocabulary; the cased one has some capitalised words too."""
     capitals = [] if lower_cased else ["The", "Movie", "Film", "River", "Stone"]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocab = [*special, *VOCABULARY.split(), *capitals, *PIECES, *",.!;:()-"]
@@ -79,7 +79,7 @@ def tokenizer(lower_cased: bool = True) -> PreTrainedTokenizerFast:
 
 
 def reader(lower_cased: bool = True, max_length: int = 32) -> MultiExitBert:
-    """A BERT of four layers and random weights large enough that exits differ."""
+    """A four-layer BERT with random weights, large enough that exits differ."""
     words = tokenizer(lower_cased)
     torch.manual_seed(3)
     config = BertConfig(
@@ -94,7 +94,7 @@ def reader(lower_cased: bool = True, max_length: int = 32) -> MultiExitBert:
 
 
 def sentences(pairs: bool = False) -> list[TextSample]:
-    """One sample a text, or each text with the next."""
+    """One sample per text, or per pair of a text and the next."""
     others = [*TEXTS[1:], TEXTS[0]]
     return [
         TextSample(n, n % 2, (text, other) if pairs else (text,))

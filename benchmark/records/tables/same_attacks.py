@@ -60,15 +60,16 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     for row, rank in zip(rows, _ranks(attacks), strict=True):
         row["rank"] = rank
     columns = [*KEYS, *FACTS, *ENDS, *OTHERS, "interval", "status"]
-    made = pd.DataFrame(rows, columns=columns)
-    if made.empty:
-        return made
+    attacked = pd.DataFrame(rows, columns=columns)
+    if attacked.empty:
+        return attacked
     figures = [*FACTS, *OTHERS]
-    made[[*figures, *ENDS, "rank"]] = made[[*figures, *ENDS, "rank"]].apply(pd.to_numeric)
-    groups: Any = made.groupby(["workload", "budget"], sort=False)
+    numbers = [*figures, *ENDS, "rank"]
+    attacked[numbers] = attacked[numbers].apply(pd.to_numeric)
+    groups: Any = attacked.groupby(["workload", "budget"], sort=False)
     means: pd.DataFrame = groups[figures].mean().join(groups[ENDS].agg(lambda ends: ends.mean(skipna=False)))
     means = means.reset_index().assign(model="mean", dataset="", policy="", interval="", status="")
-    return pd.concat([made, means.reindex(columns=columns)], ignore_index=True)
+    return pd.concat([attacked, means.reindex(columns=columns)], ignore_index=True)
 
 
 def _row(attack: Pooled) -> Section:
@@ -107,7 +108,7 @@ def _ranks(attacks: Sequence[Pooled]) -> list[int | None]:
 
 
 def budget(attack: Section) -> str:
-    """What an attack was allowed, as people say it."""
+    """A label for an attack's budget."""
     search = attack.get("settings", {}).get("search", {})
     if "epsilon" in search:
         norm = search.get("norm", "linf")

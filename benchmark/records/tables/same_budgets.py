@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -26,26 +25,26 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     for the same loss, at 80 or else at half; "within noise" where the 95% intervals of the two losses leave it open
     (queries, and records with intervals along the curve only); "–" where one of the two did not get there.
     """
-    groups: dict[tuple[object, ...], list[Pooled]] = {}
+    groups: dict[tuple[str, ...], list[Pooled]] = {}
     for attack in pooled(frame.to_dict("records")):
         groups.setdefault(tuple(attack.first[name] for name in CHOICES), []).append(attack)
-    widest = {place: max(same, key=lambda attack: _size(attack, beyond=1000.0)) for place, same in groups.items()}
-    rows = [_row(place, widest[place], same) for place, same in groups.items()]
-    for row, place in zip(rows, groups, strict=True):
-        baseline = (*place[:-1], BASELINE)
-        if place == baseline:
+    widest = {key: max(same, key=lambda attack: _size(attack, beyond=1000.0) or 0) for key, same in groups.items()}
+    rows = {key: _row(key, widest[key], same) for key, same in groups.items()}
+    for key, row in rows.items():
+        baseline = (*key[:-1], BASELINE)
+        if key == baseline:
             row["fewer_queries"] = row["smaller_size"] = ""
             continue
-        other = next((one for one in rows if tuple(one[name] for name in CHOICES) == baseline), None)
+        other = rows.get(baseline)
         row["fewer_queries"] = _less(row, other, "queries")
         row["smaller_size"] = _less(row, other, "size")
-        if other and row["fewer_queries"].startswith(("yes", "no")) and _open(widest[place], widest[baseline], row):
+        if other and row["fewer_queries"].startswith(("yes", "no")) and _open(widest[key], widest[baseline], row):
             row["fewer_queries"] = "within noise"
-    return pd.DataFrame(rows)
+    return pd.DataFrame(list(rows.values()))
 
 
-def _row(place: tuple[object, ...], widest: Pooled, same: Sequence[Pooled]) -> Section:
-    row = dict(zip(CHOICES, place, strict=True))
+def _row(choices: tuple[str, ...], widest: Pooled, same: Sequence[Pooled]) -> Section:
+    row: Section = dict(zip(CHOICES, choices, strict=True))
     lo, hi = widest.intervals.get("gain_lost", (None, None))
     row |= {"n": widest.first["n"], "seeds": len(widest.rows), "gain_lost": widest.mean("gain_lost")}
     row |= {"gain_lost_lo": lo, "gain_lost_hi": hi}
@@ -68,12 +67,12 @@ def _curve(attack: Pooled) -> list[Point]:
 def _mean_at(budget: float, curves: Sequence[Sequence[Point]]) -> Point:
     """The mean of each curve's last point up to a budget; None where a curve has no such figure."""
     points = [[point for point in curve if (point["queries"] or 0) <= budget] for curve in curves]
-    found: Point = {"queries": budget}
+    mean: Point = {"queries": budget}
     for name in ("gain_lost", "gain_lost_lo", "gain_lost_hi"):
-        values = [held[-1].get(name) if held else None for held in points]
+        values = [curve[-1].get(name) if curve else None for curve in points]
         known = [value for value in values if value is not None]
-        found[name] = sum(known) / len(values) if len(known) == len(values) else None
-    return found
+        mean[name] = sum(known) / len(values) if len(known) == len(values) else None
+    return mean
 
 
 def _reached(curve: Sequence[Point], goal: float, figure: str = "gain_lost") -> float | None:
@@ -95,8 +94,8 @@ def _open(own: Pooled, other: Pooled, row: Section) -> bool:
     return first <= last_other and first_other <= last
 
 
-def _size(attack: Pooled, beyond: float | None = None) -> Any:
-    """Words or 255ths; `beyond` for a share of the words, which is no one number."""
+def _size(attack: Pooled, beyond: float | None = None) -> float | None:
+    """Words or 255ths; `beyond` for a share of the words, which is not one number."""
     search = attack.first["attack"].get("settings", {}).get("search", {})
     if "epsilon" in search:
         return round(search["epsilon"] * 255, 3)

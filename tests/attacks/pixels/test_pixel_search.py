@@ -1,4 +1,4 @@
-"""Pixel search: the ball, the best kept, the samples left alone."""
+"""Pixel search: norm balls, the image kept, samples that need no attack."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODEL, POLICY = Pictures(), Confidence(0.6)
 
 
 class Overstepping(PixelSearch):
-    """A broken search: it answers twice the change it found."""
+    """A broken search: it returns twice the change it found."""
 
     def run(
         self, model: EarlyExitModel, policy: Policy, objective: Objective, samples: Sequence[ImageSample], seed: int
@@ -42,7 +42,7 @@ class Overstepping(PixelSearch):
 def assert_bounds(
     before: Sequence[ImageSample], after: Sequence[ImageSample], epsilon: float, norm: str = "linf"
 ) -> None:
-    """Pixels in [0, 1] and exactly within epsilon, in double precision; shapes, labels and indices untouched."""
+    """Pixels in [0, 1] and exactly within epsilon, in double precision; shapes, labels and indices unchanged."""
     for clean, perturbed in zip(before, after, strict=True):
         assert (clean.index, clean.label, clean.pixels.shape) == (
             perturbed.index,
@@ -154,11 +154,11 @@ def test_facts_are_true_and_never_shallower(direction: str):
     ("policy", "objective"), [(Patience(1), objectives.same), (POLICY, objectives.uniform)], ids=["same", "uniform"]
 )
 def test_the_gradient_goes_deeper_than_random_steps(policy: Policy, objective: Objective):
-    guided, blind = (
+    guided, random_steps = (
         PixelSearch(epsilon=0.1, step=0.01, direction=direction).run(MODEL, policy, objective, pictures(24), 0).facts
         for direction in ("gradient", "random")
     )
-    assert sum(guided["depth_after"]) > sum(blind["depth_after"]) >= sum(blind["depth_before"])
+    assert sum(guided["depth_after"]) > sum(random_steps["depth_after"]) >= sum(random_steps["depth_before"])
 
 
 def test_samples_at_full_depth_cost_one_forward_and_stay():

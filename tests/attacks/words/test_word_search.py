@@ -1,4 +1,4 @@
-"""Word search: the rules of editing on the final text, the facts, the levers."""
+"""Word search: edit rules on the final texts, per-sample columns, settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def attacked(samples: Sequence[TextSample], seed: int = 0, **arguments: object) 
 
 
 def assert_rules(before: Sequence[TextSample], after: Sequence[TextSample], share: float, least: int) -> None:
-    """The edit rules on the final texts, which the tokenizer reads anew; labels and indices untouched."""
+    """The edit rules on the final texts, tokenised again; labels and indices unchanged."""
     for clean, perturbed in zip(before, after, strict=True):
         assert (clean.index, clean.label) == (perturbed.index, perturbed.label)
         assert edits.rule_violations(clean.texts, perturbed.texts, share, least) == []
@@ -41,7 +41,7 @@ def assert_rules(before: Sequence[TextSample], after: Sequence[TextSample], shar
 
 
 def changed_token_words(before: Sequence[str], after: Sequence[str]) -> int:
-    """How many words differ as the tokenizer splits them: counted without the suite's own word rule."""
+    """How many words differ by the tokenizer's own splitting, independent of the suite's word rule."""
     split = tokenizer().backend_tokenizer.pre_tokenizer.pre_tokenize_str
     return sum(
         old.casefold() != new.casefold()
