@@ -41,8 +41,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _one_rule(rows: list[style.Row]) -> list[style.Row]:
-    """Of several rules on one model only that of the largest area under its curve, and the bound: rules side by side
-    are the figure exit_rules."""
+    """Of each model the rule with the largest area under its curve, and the bound; the figure exit_rules shows all."""
     kept: list[style.Row] = []
     for same in style.groups(rows, "model", "dataset").values():
         rules = [row for row in same if not style.is_bound(row)]

@@ -21,7 +21,7 @@ from plots import attacked, style
 from plots.command import figure_main
 
 MOST_PANELS = 8
-MOST_WORKLOADS = 5  # clean and four attacks: bars of more cannot be told apart
+MOST_WORKLOADS = 5  # clean and four attacks: more bars cannot be distinguished
 ENDS = ("never", "always_first")  # of the scale: all leave at one exit
 
 

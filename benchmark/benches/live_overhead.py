@@ -1,4 +1,4 @@
-"""What leaving early costs where nobody leaves, and what of the saved MACs the clock confirms. One thread, batch 1.
+"""Overhead of early exit when no sample exits, and how much of the saved MACs the clock confirms. One thread, batch 1.
 
 `exitbench bench live_overhead models=dvt_fashion,minilm_exits samples=24 seconds=20`. never / plain: the live path
 with `policy=never` against a straight loop over the same stages and heads, without generator and rule; asking / plain:

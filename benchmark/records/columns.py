@@ -63,7 +63,7 @@ def row(record: Record) -> Row:
     accuracy, accuracy_full = results.get("accuracy", {}), results.get("accuracy_full", {})
     # Records older than scores were all of tasks that are scored by accuracy; failed ones have none.
     score = results.get("score", {"metric": "accuracy" if results else None, "value": accuracy.get("value")})
-    said = {
+    cells = {
         **{name: record.choices[name] for name in ("model", "dataset", "workload", "policy", "hardware", "scenario")},
         **{name: record.data.get(name) for name in ("n", "split")},
         **{name: results.get(name) for name in ("gmacs_mean", "gmacs_full", "mac_speedup", "mean_exit_depth")},
@@ -87,7 +87,7 @@ def row(record: Record) -> Row:
         "fingerprint": record.machine["id"],
         "reasons": "; ".join(record.reasons),
     }
-    return said | (_derived(said) if results else {})
+    return cells | (_derived(cells) if results else {})
 
 
 def _shift(shift: Section) -> Row:
@@ -96,15 +96,15 @@ def _shift(shift: Section) -> Row:
     return {column: shift.get(name) for column, name in names.items()}
 
 
-def _derived(said: Row) -> Row:
+def _derived(cells: Row) -> Row:
     """Columns that are arithmetic on a record's own figures."""
-    histogram, costs = said["exit_histogram"], [place["gmacs"] for place in said["exits"]]
+    histogram, costs = cells["exit_histogram"], [place["gmacs"] for place in cells["exits"]]
     return {
         "num_exits": len(histogram),
-        "mac_saving": 1 - said["gmacs_mean"] / said["gmacs_full"],
-        "layer_speedup": metrics.layer_speedup(said["mean_exit_depth"], len(histogram)),
-        "efficacy": metrics.efficacy(histogram, costs) if said["n"] else None,
-        "realized": said["speedup"] / said["mac_speedup_timed"] if said["speedup"] is not None else None,
+        "mac_saving": 1 - cells["gmacs_mean"] / cells["gmacs_full"],
+        "layer_speedup": metrics.layer_speedup(cells["mean_exit_depth"], len(histogram)),
+        "efficacy": metrics.efficacy(histogram, costs) if cells["n"] else None,
+        "realized": cells["speedup"] / cells["mac_speedup_timed"] if cells["speedup"] is not None else None,
     }
 
 
@@ -156,31 +156,31 @@ def _twin_key(record: Record) -> tuple[object, ...]:
 def rows(records: Iterable[Record]) -> list[Row]:
     """One row per record, sorted, machine by machine; gains lost are filled where a clean twin is among the records.
 
-    Of several clean twins an `ok` one counts before an `unreliable` one, then the latest.
+    Among several clean twins, an `ok` one is preferred to an `unreliable` one, then the latest.
     """
     pairs = [(record, row(record)) for record in records]
     twins: dict[tuple[object, ...], Row] = {}
-    for record, said in sorted(pairs, key=lambda pair: (pair[0].status == "ok", pair[0].created, pair[0].record_id)):
+    for record, cells in sorted(pairs, key=lambda pair: (pair[0].status == "ok", pair[0].created, pair[0].record_id)):
         if record.status != "failed" and record.choices["workload"] == "clean":
-            twins[_twin_key(record)] = said
-    for record, said in pairs:
+            twins[_twin_key(record)] = cells
+    for record, cells in pairs:
         if record.status != "failed" and record.choices["workload"] != "clean":
             clean = twins.get(_twin_key(record))
-            said.update(against(clean, said) if clean else {})
-    return sorted((said for _, said in pairs), key=_place)
+            cells.update(against(clean, cells) if clean else {})
+    return sorted((cells for _, cells in pairs), key=_place)
 
 
-def _place(said: Row) -> tuple[object, ...]:
-    threshold = said["threshold"]
+def _place(cells: Row) -> tuple[object, ...]:
+    threshold = cells["threshold"]
     return (
         *(
-            said["fingerprint"],
-            said["model"],
-            said["dataset"],
-            said["workload"] != "clean",
-            said["workload"],
-            said["policy"],
+            cells["fingerprint"],
+            cells["model"],
+            cells["dataset"],
+            cells["workload"] != "clean",
+            cells["workload"],
+            cells["policy"],
         ),
-        *(threshold is None, threshold or 0.0, said["hardware"], said["scenario"]),
-        said["record_id"],
+        *(threshold is None, threshold or 0.0, cells["hardware"], cells["scenario"]),
+        cells["record_id"],
     )

@@ -1,7 +1,7 @@
-"""Where a record's figures do not follow from one another: means from histograms, latencies from raw observations.
+"""Check that a record's figures follow from each other: means from histograms, latencies from raw observations.
 
-The formulas are written out again here, apart from the code that made the figures. What a record does not hold, as an
-older one may not, is not asked of it.
+The formulas are written out again here, independently of the code that computed the figures. What an older record does
+not hold is not checked.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def contradictions(record: Record) -> list[str]:
     if record.status == "failed":
         return []
     return [
-        f"{record.record_id}: the record says {name} {said}, its own figures give {again}"
-        for name, said, again in _pairs(record)
-        if said is not None and again is not None and not _equal(said, again)
+        f"{record.record_id}: the record says {name} {stored}, its own figures give {recomputed}"
+        for name, stored, recomputed in _pairs(record)
+        if stored is not None and recomputed is not None and not _equal(stored, recomputed)
     ]
 
 
-def _equal(said: Figure, again: Figure) -> bool:
-    if not isinstance(said, int | float) or not isinstance(again, int | float):
-        return said == again
-    return math.isclose(said, again, rel_tol=TOLERANCE, abs_tol=1e-9)
+def _equal(stored: Figure, recomputed: Figure) -> bool:
+    if not isinstance(stored, int | float) or not isinstance(recomputed, int | float):
+        return stored == recomputed
+    return math.isclose(stored, recomputed, rel_tol=TOLERANCE, abs_tol=1e-9)
 
 
 def _pairs(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
@@ -81,13 +81,13 @@ def _clocked(latency: Section) -> Iterator[tuple[str, Figure, Figure]]:
     yield "speedup_wall", latency.get("speedup_wall"), _ratio(latency, "early", "wall")
     yield "processes", latency.get("processes"), len(set(latency.get("process_of") or [0]))
     if latency.get("between_process_sd") is not None:
-        again = statistics.stdev(_log_ratios(latency, "early", headline))
-        yield "between_process_sd", latency["between_process_sd"], again
+        recomputed = statistics.stdev(_log_ratios(latency, "early", headline))
+        yield "between_process_sd", latency["between_process_sd"], recomputed
     wall = _table(latency, "full_wall_ms"), _table(latency, "early_wall_ms")
     for name, kind in (("latency_ms", "early"), ("full_ms", "full")):
         for percent in (50, 90, 99):
-            again = float(np.percentile(latency[f"{kind}_wall_ms"], percent))
-            yield f"{name}_p{percent}", latency.get(f"{name}_p{percent}"), again
+            recomputed = float(np.percentile(latency[f"{kind}_wall_ms"], percent))
+            yield f"{name}_p{percent}", latency.get(f"{name}_p{percent}"), recomputed
     for name, kind in (("samples_per_s", 1), ("full_samples_per_s", 0)):
         yield name, latency.get(name), 1e3 * latency["n"] / float(_typical(*wall)[kind].sum())
 

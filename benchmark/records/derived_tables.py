@@ -31,10 +31,10 @@ def derive(name: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]
     if name not in known:
         raise ExitbenchError(f"table: expected one of {', '.join(known) or 'none, there is none yet'}, got {name!r}")
     module = importlib.import_module(f"benchmark.records.tables.{name}")
-    made = module.table(frame)
-    if made.empty:
+    derived = module.table(frame)
+    if derived.empty:
         raise ExitbenchError(f"table {name}: expected records it can be made from, got none: {known[name]}")
-    return made, getattr(module, "SPELLING", {})
+    return derived, getattr(module, "SPELLING", {})
 
 
 def write(table: pd.DataFrame, spelling: dict[str, str], path: Path) -> list[Path]:

@@ -23,9 +23,9 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     figures and derived tables; the CSV leaves them out. `rank` is by accuracy, then fewer GMACs, among `ok` rows that
     share everything in `columns.COMPARABLE`; equals share a rank, and a bound that knows the labels has none.
     """
-    said = rows(records)
-    _rank(said)
-    return pd.DataFrame({name: typed([one.get(name) for one in said], kind) for name, kind in COLUMNS.items()})
+    all_cells = rows(records)
+    _rank(all_cells)
+    return pd.DataFrame({name: typed([row.get(name) for row in all_cells], kind) for name, kind in COLUMNS.items()})
 
 
 def typed(values: list[object], kind: str) -> pd.Series:
@@ -35,15 +35,15 @@ def typed(values: list[object], kind: str) -> pd.Series:
     return pd.Series(values, dtype=_DTYPES[kind])
 
 
-def _rank(said: Sequence[Section]) -> None:
+def _rank(all_cells: Sequence[Section]) -> None:
     """Fill `rank` where there is one."""
     groups: dict[tuple[object, ...], list[tuple[tuple[float, float], Section]]] = {}
-    for one in said:
-        if one["status"] == "ok" and not one["results"].get("bound"):
-            place = groups.setdefault(tuple(one.get(name) for name in COMPARABLE), [])
-            place.append(((-one["accuracy"], one["gmacs_mean"]), one))
+    for row in all_cells:
+        if row["status"] == "ok" and not row["results"].get("bound"):
+            place = groups.setdefault(tuple(row.get(name) for name in COMPARABLE), [])
+            place.append(((-row["accuracy"], row["gmacs_mean"]), row))
     for group in groups.values():
         group.sort(key=lambda pair: pair[0])
-        for position, (figures, one) in enumerate(group, start=1):
+        for position, (figures, row) in enumerate(group, start=1):
             equal = position > 1 and figures == group[position - 2][0]
-            one["rank"] = group[position - 2][1]["rank"] if equal else position
+            row["rank"] = group[position - 2][1]["rank"] if equal else position

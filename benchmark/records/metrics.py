@@ -105,7 +105,7 @@ def score(metric: Metric, answers: ArrayLike, labels: ArrayLike) -> float:
 
     accuracy: the share answered rightly. f1: 2·TP / (2·TP + FP + FN) of class 1, of two classes. matthews: the
     correlation of answers and labels over any number of classes (Gorodkin, 2004): for two classes
-    (TP·TN − FP·FN) / √((TP+FP)(TP+FN)(TN+FP)(TN+FN)). Where a fraction's divisor is 0, it is 0, as is usual.
+    (TP·TN − FP·FN) / √((TP+FP)(TP+FN)(TN+FP)(TN+FN)). A fraction whose divisor is 0 is 0, as usual.
     A metric of one's own is called with both columns.
     Raises ExitbenchError for another name, for f1 of more than two classes, and where a metric of one's own fails or
     gives no finite number.

@@ -25,7 +25,10 @@ from benchmark.records.seal import BEYOND_COLUMNS, RAW, Opened, read_opened, sea
 from benchmark.types import ExitbenchError
 from benchmark.utils.files import atomic_write
 
-__all__ = ["SCHEMA_VERSION", "Record", "exists", "find", "made", "read", "read_all", "record_id", "utc_now", "write"]
+__all__ = [
+    "SCHEMA_VERSION", "Record", "exists", "find", "read", "read_all", "record_from_file", "record_id", "utc_now",
+    "write",
+]  # fmt: skip
 
 
 def utc_now() -> str:
@@ -138,7 +141,7 @@ def _document(content: Opened) -> Section:
     return document
 
 
-def made(path: Path, content: Opened) -> Record:
+def record_from_file(path: Path, content: Opened) -> Record:
     """The record in a file's content; raises ExitbenchError naming the file and the first thing wrong with it."""
     try:
         document = _document(content)
@@ -161,7 +164,7 @@ def read(path: Path, raw: bool = True) -> Record:
         content = read_opened(path, () if raw else RAW)
     except OSError as error:
         raise ExitbenchError(f"{path}: cannot be read: {error.strerror}") from error
-    return made(path, content)
+    return record_from_file(path, content)
 
 
 def find(record_id: str, folder: Path) -> Record | None:
@@ -185,4 +188,4 @@ def read_all(folders: Iterable[Path], raw: bool = False, lean: bool = False) -> 
     A record that is in two folders counts once; where the two differ, the later one does and the other is reported.
     Raises ExitbenchError for a folder that is not there.
     """
-    return gathered(folders, made, BEYOND_COLUMNS if lean else () if raw else RAW)
+    return gathered(folders, record_from_file, BEYOND_COLUMNS if lean else () if raw else RAW)

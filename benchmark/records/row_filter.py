@@ -64,8 +64,8 @@ def where(table: pd.DataFrame, expression: str, columns: dict[str, str]) -> pd.D
         kept = [holds(row) for row in _rows(table, names)]
     except (_Refused, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split()) or "too deep"
-        said = ", ".join(name for name, kind in columns.items() if kind in _KINDS)
-        raise ExitbenchError(f"where: cannot read {expression[:200]!r} ({reason}); columns: {said}") from error
+        known = ", ".join(name for name, kind in columns.items() if kind in _KINDS)
+        raise ExitbenchError(f"where: cannot read {expression[:200]!r} ({reason}); columns: {known}") from error
     return table.loc[pd.Series(kept, index=table.index, dtype=bool)].reset_index(drop=True)
 
 

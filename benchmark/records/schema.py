@@ -120,7 +120,7 @@ def _required(shape: Section) -> Callable[[Section], None]:
 
 
 def _fitting(shape: Shape) -> Callable[[object], bool]:
-    """The question whether all is there, of exactly the kinds asked for, with the shape taken apart once."""
+    """A check that a value has exactly the shape; the shape is parsed once."""
     if isinstance(shape, list):
         return lambda value: type(value) is list and _plainly_fit(value, shape[0])
     if not isinstance(shape, dict):

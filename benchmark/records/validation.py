@@ -17,7 +17,7 @@ from benchmark.records.consistency import contradictions
 from benchmark.records.csv_files import cells, to_csv
 from benchmark.records.frame import frame
 from benchmark.records.gather import gathered
-from benchmark.records.record import Record, made
+from benchmark.records.record import Record, record_from_file
 from benchmark.records.seal import Opened
 from benchmark.types import ExitbenchError
 
@@ -38,7 +38,7 @@ def validate_folders(path: Path, folders: Iterable[Path], keep: Keep = lambda ta
 
     keep: of the whole table the rows that the written one should have.
 
-    A file that has to be left out is a difference too: what it would have said, nobody can check.
+    A file that cannot be read is a difference too, as its figures cannot be checked.
     """
     checked, problems = gathered(folders, _checked, ())
     found = [line for one in checked for line in one.lines]
@@ -62,7 +62,7 @@ class _Checked(NamedTuple):
 
 
 def _checked(file: Path, content: Opened) -> _Checked:
-    one = made(file, content)
+    one = record_from_file(file, content)
     try:
         lines = contradictions(one)
     except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:

@@ -36,11 +36,11 @@ def _where(rows: list[Section]) -> dict[str, str]:
     """Each machine once, then the versions of all."""
     facts = {}
     machines = {row["fingerprint"]: row["machine"] for row in rows if row["machine"]}
-    for name, said in sorted(machines.items()):
-        gpus = ", ".join(map(str, said.get("gpus") or [])) or "no GPU"
-        memory, cores = said.get("memory_gib", "?"), said.get("cores_usable", said.get("cores", "?"))
-        told = f"{said.get('cpu_model', '?')}, {cores} cores, {memory} GiB, {gpus}, {said.get('os', '?')}"
-        facts[f"machine {name}"] = f"{told}, Python {said.get('python', '?')}, torch {said.get('torch', '?')}"
+    for name, machine in sorted(machines.items()):
+        gpus = ", ".join(map(str, machine.get("gpus") or [])) or "no GPU"
+        memory, cores = machine.get("memory_gib", "?"), machine.get("cores_usable", machine.get("cores", "?"))
+        summary = f"{machine.get('cpu_model', '?')}, {cores} cores, {memory} GiB, {gpus}, {machine.get('os', '?')}"
+        facts[f"machine {name}"] = f"{summary}, Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}"
     provenance = [row["provenance"] for row in rows if row["provenance"]]
     facts["exitbench"] = _listed(one.get("exitbench") for one in provenance)
     commits = sorted({str(one.get("git_commit"))[:10] for one in provenance})

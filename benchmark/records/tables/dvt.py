@@ -23,8 +23,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     held = frame.loc[frame["status"] != "failed"]
     twins = held.loc[[name.endswith(TWIN) for name in held["model"]]].copy()
     twins["model"] = [name.removesuffix(TWIN) for name in twins["model"]]
-    said = {"accuracy_full": "static_accuracy", "gmacs_full": "static_gmacs", "latency_ms_p50": "static_ms_p50"}
-    twins = twins.rename(columns=said).drop_duplicates(["model", *_PLACE], keep="last")
+    cells = {"accuracy_full": "static_accuracy", "gmacs_full": "static_gmacs", "latency_ms_p50": "static_ms_p50"}
+    twins = twins.rename(columns=cells).drop_duplicates(["model", *_PLACE], keep="last")
     kept = ["model", *_PLACE, "static_accuracy", "static_gmacs", "static_ms_p50"]
     rows = held.merge(twins[kept], on=["model", *_PLACE], how="inner")
     for name in ("latency_ms_p50", "static_ms_p50", "static_gmacs", "gmacs_mean"):

@@ -19,12 +19,12 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         if found.empty:
             continue
         last = found.iloc[-1]
-        said = {"feature_reuse": feature, "relation_reuse": relation, "n": last["n"]}
+        cells = {"feature_reuse": feature, "relation_reuse": relation, "n": last["n"]}
         for place in last["exits"]:
             depth = place["exit_depth"]
-            said[f"accuracy_{depth}"] = f"{place['accuracy']:.4f} ± {place['accuracy_stderr']:.4f}"
-            said[f"mmacs_{depth}"] = f"{place['gmacs'] * 1e3:.2f}"
-        rows.append({**said, "gmacs_full": last["gmacs_full"]})
+            cells[f"accuracy_{depth}"] = f"{place['accuracy']:.4f} ± {place['accuracy_stderr']:.4f}"
+            cells[f"mmacs_{depth}"] = f"{place['gmacs'] * 1e3:.2f}"
+        rows.append({**cells, "gmacs_full": last["gmacs_full"]})
     made = pd.DataFrame(rows)
     if made.empty:
         return made

@@ -48,7 +48,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _row(row: Section) -> Section:
     results = row["results"]
-    said = {
+    cells = {
         **{name: row[name] for name in ("model", "dataset", "policy")},
         "bound": BOUNDS.get(row["policy"], ""),
         **{name: row[name] for name in ("metric", "score", "score_full")},
@@ -57,10 +57,10 @@ def _row(row: Section) -> Section:
     }
     for point in results["at_drop"]:
         points = round(100 * point["max_drop"])
-        said[f"drop_{points}"] = point["mac_speedup"]
-        said[f"lost_{points}"] = 100 * (row["score_full"] - point["score"])
-    said["auroc"] = _mean_auroc(row["exits"])
-    return said | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}
+        cells[f"drop_{points}"] = point["mac_speedup"]
+        cells[f"lost_{points}"] = 100 * (row["score_full"] - point["score"])
+    cells["auroc"] = _mean_auroc(row["exits"])
+    return cells | {"area": results["area"], "rule_ops": (results.get("rule_ops") or {}).get("mean"), "n": row["n"]}
 
 
 def _mean_auroc(exits: list[Section]) -> float:
