@@ -1,7 +1,8 @@
 """A text encoder that can answer after its layers: the family that SAME (ACL 2023) attacks.
 
 Exits as in DeeBERT, PABEE, BERxiT and ElasticBERT: a head after every layer, or after the layers listed, of any
-encoder that `layers/encoders.py` can take apart: BERT, MiniLM, RoBERTa, ALBERT, DistilBERT, ELECTRA, ElasticBERT.
+encoder that `layers/encoders.py` has a view of: BERT, MiniLM, RoBERTa, ALBERT, DistilBERT, ELECTRA, ElasticBERT, MPNet,
+DeBERTa-v2 and v3, ModernBERT.
 """
 
 from __future__ import annotations
@@ -119,10 +120,8 @@ class MultiExitBert(nn.Module):
     def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
         """Run the layers up to exit `depth` from the exit before, and its head."""
         hidden, mask = running
-        attend = None if mask is None else mask[:, None, None, :].bool()  # (b, 1, 1, T)
-        for layer in self.encoder.layers()[(0, *self.layers)[depth - 1] : self.layers[depth - 1]]:
-            hidden = layer(hidden, attend)
-        return self.heads[depth - 1](hidden, mask), (hidden, mask)
+        hidden = self.encoder.run(hidden, mask, (0, *self.layers)[depth - 1], self.layers[depth - 1])
+        return self.heads[depth - 1](self.encoder.output(hidden), mask), (hidden, mask)
 
     def select(self, running: Running, rows: Tensor) -> Running:
         """The texts given by a mask (b,) or by row numbers; what only padded the others is cut off."""

@@ -13,8 +13,11 @@ from transformers import (
     AutoModel,
     BertConfig,
     CamembertConfig,
+    DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    ModernBertConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
 )
@@ -43,6 +46,21 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     ),
     "electra": lambda: ElectraConfig(**_COMMON, embedding_size=8),
     "electra_wide": lambda: ElectraConfig(**_COMMON, embedding_size=16),
+    "mpnet": lambda: MPNetConfig(**_COMMON, pad_token_id=1),
+    # DeBERTa-v3's way, and v2-xlarge's: a convolution, segments, narrow embeddings, keys of their own for positions.
+    "deberta_v3": lambda: DebertaV2Config(
+        **_COMMON, relative_attention=True, position_buckets=4, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], position_biased_input=False, type_vocab_size=0,
+    ),
+    "deberta_v2_xlarge": lambda: DebertaV2Config(
+        **_COMMON, relative_attention=True, pos_att_type=["c2p"], share_att_key=False, conv_kernel_size=3,
+        conv_act="gelu", type_vocab_size=2, embedding_size=8,
+    ),
+    # Windows of two tokens to each side, so that most texts are longer; global attention in the first and last layer.
+    "modernbert": lambda: ModernBertConfig(
+        **{**_COMMON, "num_hidden_layers": 4}, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2,
+        sep_token_id=3, local_attention=4, global_attn_every_n_layers=3,
+    ),
 }  # fmt: skip
 
 

@@ -71,14 +71,15 @@ def pretrained(folder: Path) -> TextBackbone:
     Raises:
         ExitbenchError: the library cannot read it, or weights are missing in it.
     """
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
     if _config(folder).get("model_type") == _FOREIGN:
         return _elastic(folder)
     try:
         encoder, info = AutoModel.from_pretrained(
-            folder, local_files_only=True, weights_only=True, output_loading_info=True, attn_implementation="sdpa"
-        )
+            folder, local_files_only=True, weights_only=True, output_loading_info=True,
+            attn_implementation=_attention(AutoConfig.from_pretrained(folder, local_files_only=True)),
+        )  # fmt: skip
     except Exception as error:
         raise _unread(folder, error) from error
     absent = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
@@ -103,11 +104,20 @@ def _blank(folder: Path, keys: list[str], tokenizer: Any) -> TextBackbone:
 
     settings = {name: value for name, value in _config(folder).items() if name not in _NO_CONFIG}
     try:
-        encoder = AutoModel.from_config(AutoConfig.for_model(backbone_of(keys), **settings), attn_implementation="sdpa")
+        config = AutoConfig.for_model(backbone_of(keys), **settings)
+        encoder = AutoModel.from_config(config, attn_implementation=_attention(config))
     except Exception as error:
         raise _unread(folder, error) from error
     _drop_pooler(encoder)
     return TextBackbone(encoder, tokenizer)
+
+
+def _attention(config: Any) -> str:
+    """Torch's fused attention where the library has it for this architecture, else eager (MPNet, DeBERTa)."""
+    from transformers import MODEL_MAPPING
+
+    architecture = MODEL_MAPPING[type(config)]
+    return "sdpa" if getattr(architecture, "_supports_sdpa", False) else "eager"
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_encoders import CONFIGS, backbone, encoder, pairs
-from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
+from small_encoders import CONFIGS, backbone, encoder, pairs, tokenizer
+from transformers import AutoModel, BertConfig, BertModel, XLNetConfig, XLNetModel
 
 from benchmark.cost import macs
 from benchmark.models.layers import encoders
 from benchmark.models.layers.encoders import encoder_of
+from benchmark.models.multi_exit_bert import build
 from benchmark.run.trace import full_depth
 from benchmark.types import ExitbenchError
 
@@ -17,10 +18,7 @@ every = pytest.mark.parametrize("family", CONFIGS)
 
 
 def hidden_states(view, inputs):
-    hidden, mask = view.embed(inputs), inputs["attention_mask"][:, None, None, :].bool()
-    for layer in view.layers():
-        hidden = layer(hidden, mask)
-    return hidden
+    return view.output(view.run(view.embed(inputs), inputs["attention_mask"], 0, view.depth))
 
 
 @every
@@ -92,6 +90,43 @@ def test_counted_macs_are_the_closed_form(family, changed):
         assert macs.count(model, length) == model.closed_form_macs(length)
 
 
+@every
+@torch.no_grad()
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_folder_as_the_library_writes_it_is_a_backbone(family, rank, tmp_path):
+    made = backbone(family)
+    made.save_pretrained(tmp_path)
+    tokenizer(made.config.pad_token_id).save_pretrained(tmp_path)
+    model = build(str(tmp_path), num_classes=3, max_length=32, low_rank=rank)
+    batch = model.collate(pairs())
+    known = {name: batch.inputs[name] for name in ("input_ids", "attention_mask")}
+    types = {"token_type_ids": batch.inputs["token_type_ids"]} if model.encoder.token_types > 1 else {}
+    wanted = AutoModel.from_pretrained(tmp_path).eval()(**known, **types).last_hidden_state
+    torch.testing.assert_close(hidden_states(model.encoder, batch.inputs), wanted, atol=1e-5, rtol=1e-5)
+    assert len(model.trainable_state()) > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["bert", "mpnet", "deberta_v3", "modernbert"])
+def test_layers_without_positions_or_windows_are_caught(family, monkeypatch):
+    """The comparison above sees it when a view runs a family's layers as a plain BERT's, or forgets the mask."""
+    model = encoder(family)
+    batch = model.collate(pairs())
+    right = hidden_states(model.encoder, batch.inputs)
+    run = type(model.encoder).run
+    monkeypatch.setattr(
+        type(model.encoder), "run", lambda self, hidden, mask, *layers: run(self, hidden, None, *layers)
+    )
+    real = batch.inputs["attention_mask"].bool()
+    assert (hidden_states(model.encoder, batch.inputs) - right).abs()[real].max() > 1e-3
+
+
+def test_views_of_other_families_are_refused():
+    for family, view in [("mpnet", encoders.Roberta), ("deberta_v3", encoders.Bert), ("modernbert", encoders.Bert)]:
+        assert not encoders._equal(view, backbone(family))
+        assert encoders._equal(encoders.FAMILIES[backbone(family).config.model_type], backbone(family))
+
+
 @torch.no_grad()
 def test_an_exit_that_learns_to_exit_yields_one_column_more():
     plain, learned = encoder("bert"), encoder("bert", learn_to_exit=True)
@@ -113,8 +148,11 @@ def test_a_family_nobody_listed_is_taken_where_it_works_like_bert(monkeypatch):
 def test_a_family_that_works_otherwise_is_refused():
     sizes = {"vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
              "intermediate_size": 8, "max_position_embeddings": 16}  # fmt: skip
-    with pytest.raises(ExitbenchError, match=r"model.backbone: expected an encoder built like bert, .* 'mpnet'"):
-        encoder_of(MPNetModel(MPNetConfig(**sizes)))
+    xlnet = XLNetModel(XLNetConfig(vocab_size=50, d_model=8, n_layer=1, n_head=1, d_inner=8))
+    with pytest.raises(
+        ExitbenchError, match=r"model.backbone: expected an encoder built like bert, .* 'xlnet' .*FAMILIES"
+    ):
+        encoder_of(xlnet)
 
     class Twice(BertModel):
         """Layers that look like BERT's and a forward that is not."""
