@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula, sdpa_flop_count
 
 from benchmark.types import Cost, EarlyExitModel, ExitbenchError
 
@@ -33,6 +33,16 @@ stack std sum sym_numel sym_size t topk transpose tril triu unbind unfold unsafe
 upsample_bilinear2d upsample_nearest2d var var_mean view view_as where zero_ zeros zeros_like
 """
 FREE = frozenset(_FREE.split())
+
+# Fused attention on a CPU, which the counter of older versions of torch does not know.
+_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+if _CPU_ATTENTION not in flop_registry:
+
+    @register_flop_formula(_CPU_ATTENTION)
+    def _cpu_attention_flops(
+        query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object
+    ) -> int:
+        return sdpa_flop_count(query, key, value)
 
 
 class _Guard(TorchDispatchMode):
