@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -36,12 +36,15 @@ def place(model: Model, hardware: Hardware) -> Model:
     """The model on the profile's device and in its precision, not yet compiled.
 
     In the reference precision it is the same object; another precision makes a copy. A profile that compiles gets a
-    copy that shares the weights, so that the caller's model stays eager.
+    copy that shares the weights, so that the caller's model stays eager. `onnxruntime` gets `onnx_stages.StageSessions`
+    over the model, in int8 by ONNX Runtime's own quantiser.
 
     int8_dynamic: linear layers hold int8 weights and quantise their input by the range of the whole batch (torch's
     dynamic quantisation), so a sample's logits depend slightly on the other samples of its batch. Modules with
     `quantisable = False` stay float32.
     """
+    if hardware.compiler == "onnxruntime":
+        return _in_onnxruntime(model, hardware)
     if is_reference_precision(hardware):
         model = _moved(model, hardware.device)
         return _transpose_storage(model, hardware) if hardware.compiler == "eager" else _copy_sharing_weights(model)
@@ -49,6 +52,12 @@ def place(model: Model, hardware: Hardware) -> Model:
     if hardware.quantise == "int8_dynamic" and isinstance(model, nn.Module):
         _quantise(model)
     return model
+
+
+def _in_onnxruntime(model: Any, hardware: Hardware) -> Any:
+    from benchmark.engine.onnx_stages import StageSessions  # takes packages of the extra [onnx]
+
+    return StageSessions(_moved(model, hardware.device), hardware.threads, hardware.quantise == "int8_dynamic")
 
 
 def _moved(model: Model, device: str, dtype: torch.dtype | None = None) -> Model:

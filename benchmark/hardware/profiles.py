@@ -16,7 +16,7 @@ from benchmark.hardware.machine import usable_cores
 from benchmark.types import ExitbenchError, Hardware
 
 DTYPES = ("float32", "bfloat16", "float16")
-COMPILERS = ("eager", "inductor")
+COMPILERS = ("eager", "inductor", "onnxruntime")
 QUANTISERS = ("none", "int8_dynamic")
 
 
@@ -26,8 +26,8 @@ def resolve(
     """A profile, validated against this machine.
 
     device: "cpu", "cuda", "cuda:1" or "mps". dtype: name of a torch dtype. threads: intra-op threads, or "all" for
-    every core this process may use. compiler: "eager" or "inductor" (torch.compile, stage by stage). quantise: "none"
-    or "int8_dynamic" (int8 linear layers, float32 between them, CPU only).
+    every core this process may use. compiler: "eager", or stage by stage "inductor" (torch.compile) or
+    "onnxruntime". quantise: "none" or "int8_dynamic" (int8 linear layers, float32 between them, CPU only).
 
     Raises:
         ExitbenchError: a value that does not exist, or something this machine lacks.
@@ -51,8 +51,10 @@ def resolve(
     _check_device(name, device)
     if quantise != "none":
         _check_quantising(name, device, dtype)
-    if compiler != "eager":
+    if compiler == "inductor":
         _check_compiler(name, device)
+    if compiler == "onnxruntime":
+        _check_onnxruntime(name, device, dtype)
     return Hardware(name, device, dtype, threads, compiler, quantise)
 
 
@@ -81,6 +83,16 @@ def _check_quantising(name: str, device: str, dtype: str) -> None:
         raise ExitbenchError(f"hardware {name}: int8_dynamic wants device cpu and dtype float32, got {device}, {dtype}")
     if torch.backends.quantized.engine == "none":
         raise ExitbenchError(f"hardware {name}: wants int8 kernels, but this torch has none for this processor")
+
+
+def _check_onnxruntime(name: str, device: str, dtype: str) -> None:
+    if device != "cpu" or dtype != "float32":
+        raise ExitbenchError(f"hardware {name}: onnxruntime wants device cpu and dtype float32, got {device}, {dtype}")
+    for package in ("onnxruntime", "onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise ExitbenchError(
+                f"hardware {name}: wants {package}, which is not installed; pip install 'exitbench[onnx]'"
+            )
 
 
 def _check_compiler(name: str, device: str) -> None:

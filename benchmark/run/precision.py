@@ -46,6 +46,8 @@ class Tracer:
         if is_reference_precision(self.hardware):
             return self.exact(samples, description)
         kind = f"{self.hardware.dtype}, {self.hardware.quantise}, batches of {self.live_batch}"
+        if self.hardware.compiler == "onnxruntime":  # its own quantiser: other answers than torch's
+            kind += ", onnxruntime"
         what = f"{description}, {self.hardware.name}"
         return traced(self._placed, samples, self.live_batch, self.hardware.device, kind, what, weights_of=self.model)
 

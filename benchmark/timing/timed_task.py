@@ -71,12 +71,12 @@ def _time(model: EarlyExitModel, task: TimedTask) -> Latency:
     if task.hardware.compiler != "eager":
         compilation = _compile(model, task, batches, units)
         extra |= {**compilation, "compile_s": placing_s + compilation["compile_s"]}
-        graphs = _graph_count()
+        graphs = _graph_count(model)
     elif not is_reference_precision(task.hardware):
         extra["compile_s"] = placing_s
     found = _watch(model, task, batches)
     if task.hardware.compiler != "eager":
-        extra |= _compiled_late(found, extra["compiled"], graphs)
+        extra |= _compiled_late(found, extra["compiled"], _graph_count(model) - graphs)
     extra |= {"peak_device_bytes": meters.peak_device_bytes(task.hardware.device)}
     if task.process == 0 and (counter := meters.energy_meter(task.hardware.device)):
         full, early = _runs(model, task)
@@ -95,23 +95,30 @@ def _watch(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch]) -> 
 
 
 def _compile(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch], units: Sequence[offline.Window]) -> Any:
+    if task.hardware.compiler == "onnxruntime":
+        from benchmark.engine import onnx_stages
+
+        assert isinstance(model, onnx_stages.StageSessions)
+        return onnx_stages.prepare(model, _runs(model, task), units)
     from benchmark.engine.compilation import compile_model  # takes a second to import
 
     wait, shrinking = synchronise(task.hardware.device), task.scenario == "offline"
     return compile_model(model, batches, _runs(model, task), units, shrinking=shrinking, synchronise=wait)
 
 
-def _graph_count() -> int:
+def _graph_count(model: EarlyExitModel) -> int:
+    """Graphs compiled in this process so far, or loaded by this model's sessions."""
+    if (loaded := getattr(model, "loaded", None)) is not None:
+        return loaded
     from benchmark.engine.compilation import graph_count
 
     return graph_count()
 
 
-def _compiled_late(found: Latency, compiled: dict[str, Any], before: int) -> dict[str, Any]:
+def _compiled_late(found: Latency, compiled: dict[str, Any], late: int) -> dict[str, Any]:
     """Graphs compiled while the clock ran make a measurement unreliable."""
     from benchmark.engine.compilation import compiled_late
 
-    late = _graph_count() - before
     return {"compiled": {**compiled, "graphs_late": late}, "unreliable": [*found.unreliable, *compiled_late(late)]}
 
 

@@ -14,7 +14,7 @@ class Hardware:
     device: str  # torch device string
     dtype: str  # "float32", …
     threads: int
-    compiler: str = "eager"  # "eager", or "inductor": torch.compile, stage by stage
+    compiler: str = "eager"  # "eager"; "inductor" (torch.compile) or "onnxruntime", stage by stage
     quantise: str = "none"  # "none", or "int8_dynamic": linear layers in int8, activations scaled as they come
 
 

@@ -242,5 +242,5 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     With the few channels here the convolution kernels take twice as long forward and three times as long backward.
     """
     assert conv.bias is not None
-    weight = conv.weight.flatten(1).expand(len(x), -1, -1)
+    weight = conv.weight.flatten(1).expand(x.shape[0], -1, -1)
     return torch.baddbmm(conv.bias[:, None], weight, x)

@@ -63,7 +63,7 @@ def _to_grid(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
     For one image on a CPU, patches that do not overlap are a matrix product, which takes half of the kernel's time.
     """
-    if len(x) == 1 and conv.kernel_size == conv.stride and x.device.type == "cpu" and not torch.is_grad_enabled():
+    if x.shape[0] == 1 and conv.kernel_size == conv.stride and x.device.type == "cpu" and not torch.is_grad_enabled():
         patches = nn.functional.unfold(x, conv.kernel_size, padding=conv.padding, stride=conv.stride)[0]  # type: ignore[arg-type]
         assert conv.bias is not None
         return torch.addmm(conv.bias[:, None], conv.weight.flatten(1), patches).t()[None]

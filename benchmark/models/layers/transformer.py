@@ -197,7 +197,7 @@ class Transformer(nn.Module):
         hand_out: also keep each block's attention logits, which costs torch's fused attention kernel, not ours.
         """
         x = self.tokens(pixels)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed  # (b, T, width)
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed  # (b, T, width)
         native = fits(x, self.cls_token)
         biases, contexts = self._reused(before, native)
         relations = []
