@@ -22,7 +22,7 @@ from benchmark.engine.onnx_stage_graph import Stage, StageGraph, Started, input_
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, StagedModel
 from benchmark.utils.cache import entry
 from benchmark.utils.files import sha256_file
-from benchmark.utils.identity import content_hash, model_facts
+from benchmark.utils.identity import content_hash, model_identity
 
 CACHED = "stage.onnx"
 SOURCES = [Path(__file__).parents[1] / "models", Path(__file__).parent]  # what decides what a graph computes
@@ -120,7 +120,7 @@ class StageSessions:
         """The exported graph of a stage, from the cache or made now. running: an example of what runs before it."""
         stage = Stage(self.model, running, depth)
         facts = self._facts = self._facts or {
-            **model_facts(self.model), "versions": self.versions, "code": _code_hash(),
+            **model_identity(self.model), "versions": self.versions, "code": _code_hash(),
         }  # fmt: skip
         name = f"onnx/{content_hash([facts, depth, stage.names, stage.shapes])[:24]}"
 
