@@ -8,7 +8,7 @@ from benchmark.types import ExitbenchError
 from benchmark.utils.project_root import project_root
 
 _ROW = re.compile(r"^\| ((?:`\w+` ?)+)\| (.+?) \|$", re.M)
-_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")  # to other pages of the documentation, which are not here
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")  # to pages that are not here, and to other addresses
 
 
 def source() -> str:
@@ -34,7 +34,7 @@ def meanings(text: str) -> dict[str, str]:
 
 
 def html(text: str) -> str:
-    """The page's body; links to other pages of the documentation become plain words."""
+    """The page's body; links become plain words, as neither other pages nor other addresses are part of the site."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark").enable("table").render(_LINK.sub(r"\1", text))
