@@ -1,10 +1,10 @@
-"""Image datasets: one uint8 array in memory, samples made on indexing. Every image of a dataset has one size."""
+"""Image datasets in memory: one uint8 array for all images, which must have one size; samples are made on indexing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from benchmark.data.sources.assets import decoded_asset_entry, fetch
 from benchmark.data.sources.decoding import Split, decode_split, decode_table
 from benchmark.data.splits import UNPINNED, check_classes, check_fingerprint, cut, fingerprint
 from benchmark.types import Dataset, ExitbenchError, ImageSample
-from benchmark.utils.cache import entry
+from benchmark.utils.cache import cached_folder
 
 
 class Images(Sequence[ImageSample]):
-    """Labelled images, and their arrays for whoever wants whole batches.
+    """Labelled images as a sequence of samples; the arrays are attributes, for code that reads whole batches.
 
-    pixels (N, C, H, W) uint8; labels (N,) int64; indices (N,) int64, each image's row in its source's split.
+    pixels (N, C, H, W) uint8; labels (N,) int64; indices (N,) int64, the row of each image in its source's split.
     Indexing gives an `ImageSample` with float32 pixels in [0, 1]; a slice gives `Images`.
     """
 
@@ -58,17 +58,17 @@ def load(
     image: str = "image",
     label: str = "label",
 ) -> Dataset:
-    """An asset whose folder holds train and test as IDX files or parquet, whichever its source serves.
+    """A dataset from an asset, whose source serves train and test as IDX files or as parquet.
 
-    calibration: how many images `seed` cuts from train. image, label: the columns where it is parquet.
+    calibration: how many images are split off train, selected by `seed`. image, label: column names, for parquet.
     """
 
     def decode() -> dict[str, Split]:
         folder = fetch(asset)
         return {split: decode_split(folder, split, image, label) for split in ("train", "test")}
 
-    kept = decoded_asset_entry(asset, fingerprint)
-    return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
+    cache_entry = decoded_asset_entry(asset, fingerprint)
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, cache_entry, decode)
 
 
 def hub(
@@ -86,17 +86,17 @@ def hub(
     fingerprint: str = UNPINNED,
     revision: str = "main",
 ) -> Dataset:
-    """A dataset on the hub or in a local folder: columns `image` and `label` of its splits `train` and `test`."""
+    """A dataset on the hub or in a local folder: columns `image` and `label` of two splits."""
 
     def decode() -> dict[str, Split]:
         tables = {key: hub_client.table(path, subset, split, [image, label], revision) for key, split in splits.items()}
         return {key: decode_table(table, image, label) for key, table in tables.items()}
 
     splits = {"train": train, "test": test}
-    if Path(path).expanduser().is_dir():  # may change at any time, so it is decoded afresh
+    if Path(path).expanduser().is_dir():  # may change at any time, so it is not cached
         return _dataset(name, version, class_names, calibration, seed, fingerprint, "", decode)
-    kept = hub_client.decoded_images_entry(path, subset, image, label, train, test, revision, fingerprint)
-    return _dataset(name, version, class_names, calibration, seed, fingerprint, kept, decode)
+    cache_entry = hub_client.decoded_images_entry(path, subset, image, label, train, test, revision, fingerprint)
+    return _dataset(name, version, class_names, calibration, seed, fingerprint, cache_entry, decode)
 
 
 def _dataset(
@@ -106,26 +106,34 @@ def _dataset(
     calibration: int,
     seed: int,
     pinned: str,
-    cached_as: str,
+    cache_entry: str,
     decode: Callable[[], dict[str, Split]],
 ) -> Dataset:
-    """Decode or take from the cache, check labels and fingerprint, cut the calibration split."""
+    """Decode or read from the cache (unless `cache_entry` is empty), check, and split off calibration."""
     check_classes(class_names)
 
-    def checked() -> dict[str, Split]:  # before it is cached, so that a wrong source is asked again next time
+    def checked() -> dict[str, Split]:  # runs before caching: content from a wrong source is not cached
         splits = decode()
         check_fingerprint(name, pinned, _fingerprint(splits))
         return splits
 
-    splits = _cached(cached_as, checked) if cached_as else checked()
-    found = _fingerprint(splits)
-    check_fingerprint(name, pinned, found)
+    splits = _cached(cache_entry, checked) if cache_entry else checked()
+    content = _fingerprint(splits)
+    check_fingerprint(name, pinned, content)
     for split, (_, labels) in splits.items():
         _check_labels(name, split, labels, len(class_names))
     train, test = (Images(*splits[key], torch.arange(len(splits[key][1]))) for key in ("train", "test"))
-    rest, taken = cut(range(len(train)), calibration, seed, "calibration")
+    rest, calibrating = cut(range(len(train)), calibration, seed, "calibration")
     return Dataset(
-        name, version, "image", len(class_names), tuple(class_names), train.at(rest), train.at(taken), test, found
+        name,
+        version,
+        "image",
+        len(class_names),
+        tuple(class_names),
+        train.at(rest),
+        train.at(calibrating),
+        test,
+        content,
     )
 
 
@@ -136,13 +144,13 @@ def _cached(name: str, decode: Callable[[], dict[str, Split]]) -> dict[str, Spli
         for split, (pixels, labels) in decode().items():
             save_file({"pixels": pixels, "labels": labels}, folder / f"{split}.safetensors")
 
-    folder = entry(name, build)
+    folder = cached_folder(name, build)
     tensors = {split: load_file(folder / f"{split}.safetensors") for split in ("train", "test")}
     return {split: (t["pixels"], t["labels"]) for split, t in tensors.items()}
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:
-    def chunks(pixels: Tensor, labels: Tensor) -> list[Any]:
+    def chunks(pixels: Tensor, labels: Tensor) -> list[bytes | memoryview]:
         little_endian = labels.numpy().astype("<i8")
         return [repr(tuple(pixels.shape)).encode(), pixels.numpy().data, little_endian.data]
 

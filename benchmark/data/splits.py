@@ -1,4 +1,4 @@
-"""Cutting splits and fingerprinting their content, the same on every machine and library version."""
+"""Dataset splits and fingerprints, identical on every machine and library version."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmark.types import ExitbenchError
 from benchmark.utils.cache import cache_dir
 
-UNPINNED = "unpinned"  # the fingerprint of a dataset whose content nobody has recorded yet
+UNPINNED = "unpinned"  # as a fingerprint: any content is accepted
 
 
 def expect(field: str, holds: bool, expected: str, got: object) -> None:
-    """Raise "field: expected …, got …" unless it holds."""
+    """Raise ExitbenchError "field: expected …, got …" unless `holds`."""
     if not holds:
         raise ExitbenchError(f"{field}: expected {expected}, got {got!r}")
 
 
 def cut(keys: Sequence[object], size: int, seed: int, field: str) -> tuple[list[int], list[int]]:
-    """Positions (rest, taken), each ascending; `taken` has `size` positions, chosen by hashing seed and key.
+    """A seeded random split of positions 0 … len(keys) - 1 into (rest, taken), each ascending; `taken` has `size`.
 
-    field: what the user calls `size`, for the error where it is no whole number below len(keys).
+    Positions are ranked by a hash of seed and key, not by a random generator. So the split is the same with every
+    library version, a key's rank is independent of the other keys, and equal keys get adjacent ranks: a repeated
+    sentence stays on one side of the split (unless its ranks lie across the boundary).
 
-    A hash instead of a generator: the cut depends on no library's random numbers, a key's rank not on the others,
-    and equal keys rank side by side, so that a repeated sentence stays on one side of the cut.
+    field: the user's name for `size`, for the error message.
+
+    Raises:
+        ExitbenchError: `size` is no whole number in 0 … len(keys) - 1, or `seed` is no whole number.
     """
     whole = isinstance(size, int) and not isinstance(size, bool)
     expect(field, whole and 0 <= size < len(keys), f"a whole number in 0 … {len(keys) - 1}", size)
@@ -34,14 +38,14 @@ def cut(keys: Sequence[object], size: int, seed: int, field: str) -> tuple[list[
 
 
 def check_classes(names: Sequence[str]) -> None:
-    """Raise ExitbenchError unless there are two class names or more, all of them text (YAML reads `no` as false)."""
+    """Raise ExitbenchError unless there are at least two class names, all strings (YAML reads `no` as false)."""
     expect("class_names", not isinstance(names, str) and len(names) >= 2, "two names or more", names)
     for name in names:
         expect("class_names", isinstance(name, str), "text (quote it)", name)
 
 
-def fingerprint(splits: Mapping[str, Iterable[bytes]]) -> str:
-    """Hex sha256 over the named splits' decoded content, in the order given."""
+def fingerprint(splits: Mapping[str, Iterable[bytes | memoryview]]) -> str:
+    """Hex sha256 over the decoded content of the splits, in the order given."""
     digest = hashlib.sha256()
     for name, chunks in splits.items():
         digest.update(f"[{name}]\n".encode())
@@ -51,10 +55,10 @@ def fingerprint(splits: Mapping[str, Iterable[bytes]]) -> str:
 
 
 def check_fingerprint(dataset: str, expected: str, got: str) -> None:
-    """Raise ExitbenchError where a pinned fingerprint differs from the content's."""
+    """Raise ExitbenchError if `expected` is pinned and differs from the content's fingerprint `got`."""
     if expected not in (UNPINNED, got):
         raise ExitbenchError(
-            f"{dataset}: expected content with fingerprint {expected}, got {got}; the source serves something else: "
+            f"{dataset}: expected content with fingerprint {expected}, got {got}; the source serves other content: "
             f"remove the dataset's folders below {cache_dir()} and try another source, or pin the new fingerprint "
             "under a new version"
         )

@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from benchmark.engine import onnx_graphs
 from benchmark.engine.onnx_stage_graph import Stage, StageGraph, Started, input_arrays, is_unpadded
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, StagedModel
-from benchmark.utils.cache import entry
+from benchmark.utils.cache import cached_folder
 from benchmark.utils.files import sha256_file
 from benchmark.utils.identity import content_hash, model_identity
 
@@ -130,12 +130,12 @@ class StageSessions:
 
         self.loaded += 1
         if not self.quantise:
-            return stage.described(entry(name, build) / CACHED)
+            return stage.described(cached_folder(name, build) / CACHED)
 
         def quantised(folder: Path) -> None:
-            onnx_graphs.quantise_int8(entry(name, build) / CACHED, folder / CACHED)
+            onnx_graphs.quantise_int8(cached_folder(name, build) / CACHED, folder / CACHED)
 
-        return stage.described(entry(f"{name}-int8", quantised) / CACHED)
+        return stage.described(cached_folder(f"{name}-int8", quantised) / CACHED)
 
     def _load(self, running: Any, depth: int) -> tuple[StageGraph, Any]:
         graph = self.graph(running, depth)

@@ -1,4 +1,4 @@
-"""A cache of folders: built whole or not at all, checked against their own manifest each time they are used."""
+"""The disk cache: folders that are built completely or not at all, and verified by hash each time they are used."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ log = logging.getLogger(__name__)
 
 
 def cache_dir() -> Path:
-    """Where fetched and decoded things are kept: EXITBENCH_CACHE, else $XDG_CACHE_HOME/exitbench, else ~/.cache."""
-    if named := os.environ.get("EXITBENCH_CACHE"):
-        return Path(named).expanduser()
+    """The cache's root: EXITBENCH_CACHE, else $XDG_CACHE_HOME/exitbench, else ~/.cache/exitbench."""
+    if configured := os.environ.get("EXITBENCH_CACHE"):
+        return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "exitbench"
 
 
-def entry(name: str, build: Callable[[Path], None]) -> Path:
-    """The cache folder `name`, with what `build(folder)` writes into an empty folder when there is none yet.
+def cached_folder(name: str, build: Callable[[Path], None]) -> Path:
+    """The cache folder `name`; if it does not exist yet, `build(folder)` fills an empty folder first.
 
-    One process builds, the others wait. A folder whose files no longer match their manifest is built again.
-    A filled cache may be read-only. Errors: whatever `build` raises, and Unwritable where nothing can be written.
+    One process builds while others wait. A folder whose files do not match its manifest is rebuilt. A complete cache
+    may be read-only.
+
+    Raises:
+        Unwritable: the folder must be built and the cache cannot be written. Errors of `build` pass through.
     """
     folder = cache_dir() / name
-    if _intact(folder):
+    if _matches_manifest(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock"):
-            if not _intact(folder):
+            if not _matches_manifest(folder):
                 _rebuild(folder, build)
     except OSError as error:
         raise Unwritable(
@@ -47,8 +50,8 @@ def entry(name: str, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _intact(folder: Path) -> bool:
-    """Whether every file that the manifest names has the hash it had when it was written."""
+def _matches_manifest(folder: Path) -> bool:
+    """Whether every file in the manifest still has the hash recorded there."""
     try:
         hashes: dict[str, str] = json.loads((folder / MANIFEST).read_text())
         return all(sha256_file(folder / name) == sha256 for name, sha256 in hashes.items())
@@ -57,7 +60,7 @@ def _intact(folder: Path) -> bool:
 
 
 def _rebuild(folder: Path, build: Callable[[Path], None]) -> None:
-    """Build beside the final place and rename, so that a killed build leaves nothing that looks finished."""
+    """Build in a temporary sibling folder and rename it: a killed build leaves no folder that looks complete."""
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         build(staging)

@@ -1,4 +1,4 @@
-"""Whole files or none: write to a temporary neighbour, then rename. Hashes of what is on disk."""
+"""Atomic file writes (write to a temporary file, then rename), and hashes of files and folders."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.
+    """A temporary path next to `path`. It replaces `path` when the block succeeds and is removed when it fails.
 
     Raises:
-        Unwritable: the folder cannot be made or written, or the disk is full.
+        Unwritable: the folder cannot be created or written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,23 +39,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except Exception as error:
         if isinstance(error, OSError) or is_disk_full(error):
-            said = getattr(error, "strerror", None) or str(error)
-            raise Unwritable(f"cannot write {path}: {said}; is the disk full?") from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise Unwritable(f"cannot write {path}: {reason}; is the disk full?") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed for want of space: an OSError that says so, or a library's own words for one."""
+    """Whether a write failed because the disk or quota is full, from an errno or from safetensors' message."""
     if isinstance(error, OSError):
         return error.errno in DISK_FULL_ERRNOS
-    told = re.search(r"os error (\d+)", str(error))  # what safetensors makes of it
-    return bool(told) and int(told[1]) in DISK_FULL_ERRNOS
+    match = re.search(r"os error (\d+)", str(error))  # how safetensors, written in Rust, reports an errno
+    return bool(match) and int(match[1]) in DISK_FULL_ERRNOS
 
 
 def remove_temporary_files(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it. Only for the holder of its lock, the one who writes it."""
+    """Remove the temporary files of killed writers of `path`. Call it only while holding the lock on `path`."""
     for leftover in path.parent.glob(f".{path.name}.*{path.suffix}"):
         leftover.unlink(missing_ok=True)
 
@@ -67,7 +67,10 @@ def sha256_file(path: Path) -> str:
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """Hex sha256 over names, sizes and times of all files of a folder: another one whenever its content may be."""
+    """Hex sha256 over the names, sizes and modification times of a folder's files.
+
+    It changes whenever the content may have changed. File contents are not read: folders may hold gigabytes.
+    """
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         facts = file.stat()

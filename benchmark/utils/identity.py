@@ -1,11 +1,11 @@
-"""What a model's answers depend on, as hashes: the keys that traces and attacks are cached by."""
+"""Hashes of models, tokenizers and samples: the cache keys of traces and attacks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,13 +13,16 @@ import torch
 from benchmark.types import EarlyExitModel, ExitbenchError, ImageSample, Sample, TextSample
 from benchmark.utils import user_code
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 UNTRAINED = "untrained"
 
 
-def model_identity(model: EarlyExitModel) -> dict[str, Any]:
-    """Weights, exits, tokenizer and longest input: all that decides what a model answers.
+def model_identity(model: EarlyExitModel) -> dict[str, object]:
+    """Everything that decides a model's logits: weights, exits, tokenizer, longest input and settings.
 
-    What else decides it and is in no weight (where the exits are, how tokens are pooled) a model says as `settings`.
+    settings: the model's own attribute, for what no weight shows (where the exits are, how tokens are pooled).
     """
     settings = getattr(model, "settings", {})
     code = user_code.module_hash(type(model).__module__)
@@ -34,13 +37,16 @@ def model_identity(model: EarlyExitModel) -> dict[str, Any]:
 
 
 def weights_hash(model: EarlyExitModel) -> str:
-    """The model's own `weights_hash`, else sha256 over its state dict; raises ExitbenchError for a model with neither.
+    """The model's own `weights_hash`, else sha256 over its state dict.
 
-    "untrained" names no weights in particular, so such a model is hashed as well.
+    "untrained" identifies no particular weights, so such a model's state dict is hashed as well.
+
+    Raises:
+        ExitbenchError: the model has no `weights_hash` and is no `torch.nn.Module`.
     """
-    named = getattr(model, "weights_hash", None)
-    if isinstance(named, str) and named != UNTRAINED:
-        return named
+    declared = getattr(model, "weights_hash", None)
+    if isinstance(declared, str) and declared != UNTRAINED:
+        return declared
     if not isinstance(model, torch.nn.Module):
         raise ExitbenchError(
             "model.weights_hash: expected a hash of its weights, to cache attacks by, "
@@ -53,20 +59,20 @@ def weights_hash(model: EarlyExitModel) -> str:
     return digest.hexdigest()
 
 
-def tokenizer_hash(tokenizer: Any) -> str | None:
-    """sha256 of a fast tokenizer's definition without the padding and truncation that calls leave in it."""
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase | None) -> str | None:
+    """sha256 of a tokenizer's definition, without the padding and truncation settings that each call changes."""
     if tokenizer is None:
         return None
-    if tokenizer not in _tokenizers:
-        _tokenizers[tokenizer] = _definition_hash(tokenizer)
-    return _tokenizers[tokenizer]
+    if tokenizer not in _tokenizer_hashes:
+        _tokenizer_hashes[tokenizer] = _definition_hash(tokenizer)
+    return _tokenizer_hashes[tokenizer]
 
 
-# Of tokenizers that still live: every look-up of a trace asks, and nobody changes their definition.
-_tokenizers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+# Every trace look-up needs the hash, and a tokenizer's definition does not change while it is in use.
+_tokenizer_hashes: WeakKeyDictionary[PreTrainedTokenizerBase, str] = WeakKeyDictionary()
 
 
-def _definition_hash(tokenizer: Any) -> str:
+def _definition_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     definition = json.loads(backend.to_str()) if backend is not None else tokenizer.get_vocab()
     return content_hash({name: value for name, value in definition.items() if name not in ("padding", "truncation")})
@@ -83,6 +89,6 @@ def samples_hash(samples: Sequence[Sample]) -> str:
     return digest.hexdigest()
 
 
-def content_hash(content: Any) -> str:
-    """sha256 of plain data, whatever the order of its keys."""
+def content_hash(content: object) -> str:
+    """sha256 of plain data as JSON, independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

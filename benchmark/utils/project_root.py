@@ -1,4 +1,4 @@
-"""Where the folders beside the package are (`conf`, `plots`) and the packaged weights inside it."""
+"""Paths of the folders next to the package (`conf`, `plots`) and of the packaged weights inside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ WEIGHTS = PACKAGE / "weights"
 
 
 def project_root() -> Path:
-    """The folder that holds `conf` and `plots`: the clone itself, or inside the package where a wheel was installed."""
+    """The folder that holds `conf` and `plots`: the clone, or a folder inside the package if installed from a wheel."""
     installed = PACKAGE / "_data"
     return installed if installed.is_dir() else PACKAGE.parent

@@ -209,7 +209,7 @@ def test_a_users_own_table_loads_with_labels_as_numbers_or_names(form: str, tmp_
         ({"text": ["a", None], "label": [0, 1]}, r"test: expected a text in column text of row 1, got None; a CSV"),
         ({"text": [3, 4], "label": [0, 1]}, r"train: expected a text in column text of row 0, got 3$"),
         ({"text": ["a", "b"], "label": [0, 2]}, r"own, test: expected labels in 0 … 1, got \[0, 2\]$"),
-        ({"text": ["a", "b"], "label": [0, -1]}, r"got \[-1, 0\]; -1 marks labels that are kept secret"),
+        ({"text": ["a", "b"], "label": [0, -1]}, r"got \[-1, 0\]; -1 marks hidden labels"),
         ({"text": ["a", "b"], "label": [0, None]}, r"label: expected integer labels, got "),
         ({"text": ["a", "b"], "label": ["good", "fair"]}, r"got 'fair'; columns: text, label; row 1; .* class_names"),
         ({"words": ["a", "b"], "label": [0, 1]}, r"expected columns text, got words, label; name the right ones"),

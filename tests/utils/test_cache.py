@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.types import ExitbenchError
-from benchmark.utils.cache import cache_dir, entry
+from benchmark.utils.cache import cache_dir, cached_folder
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +37,13 @@ def test_cache_dir_follows_its_variables(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_second_use_does_not_build() -> None:
     build = Builder()
-    assert entry("a/b", build) == entry("a/b", build)
+    assert cached_folder("a/b", build) == cached_folder("a/b", build)
     assert build.calls == 1
 
 
 @pytest.mark.parametrize("damage", ["changed", "removed", "no manifest", "manifest garbage"])
 def test_damage_is_noticed_and_repaired(damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    folder = entry("a", build := Builder())
+    folder = cached_folder("a", build := Builder())
     if damage == "changed":
         (folder / "file").write_bytes(b"wrong")  # the same length: only a hash can tell
     elif damage == "removed":
@@ -52,7 +52,7 @@ def test_damage_is_noticed_and_repaired(damage: str, caplog: pytest.LogCaptureFi
         (folder / "manifest.json").unlink()
     else:
         (folder / "manifest.json").write_text("[1")
-    assert (entry("a", build) / "file").read_bytes() == b"right"
+    assert (cached_folder("a", build) / "file").read_bytes() == b"right"
     assert build.calls == 2
     assert "built again" in caplog.text
 
@@ -63,13 +63,13 @@ def test_failed_build_leaves_nothing(own_cache: Path) -> None:
         raise ExitbenchError("no source")
 
     with pytest.raises(ExitbenchError, match="no source"):
-        entry("a", fail)
+        cached_folder("a", fail)
     assert [path for path in own_cache.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_two_at_once_build_once() -> None:
     build = Builder(seconds=0.2)
-    threads = [threading.Thread(target=entry, args=("a", build)) for _ in range(4)]
+    threads = [threading.Thread(target=cached_folder, args=("a", build)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -81,4 +81,4 @@ def test_unwritable_cache_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "plain").write_text("a file where a folder is needed")
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path / "plain"))
     with pytest.raises(ExitbenchError, match="set EXITBENCH_CACHE"):
-        entry("a", Builder())
+        cached_folder("a", Builder())

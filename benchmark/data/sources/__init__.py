@@ -1,1 +1,1 @@
-"""Where weights and data come from: hub, package registries, archives, and pictures decoded from them."""
+"""Sources of weights and data: the Hugging Face hub, package registries, archives, and image decoding."""

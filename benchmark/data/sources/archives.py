@@ -1,4 +1,4 @@
-"""Reading single files out of zip, tar and Debian archives without running or trusting anything in them."""
+"""Safe reading of single files from zip, tar and Debian archives, without extracting or executing the rest."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def check_sha256(path: Path, expected: str) -> None:
 def extract(archive: Path, members: Mapping[str, str], into: Path) -> None:
     """Write members (target file name -> name inside the archive) of a .zip, .whl, .tar.* or .deb into a folder.
 
-    The archive is refused as a whole where any member is absolute, climbs with `..`, or is a link or device,
-    also when that member is not wanted: such an archive is not what it claims to be.
+    Content is only ever written to the target names, never to a path from the archive. Still, the whole archive is
+    refused if any member has an absolute path, a `..` in its path, or is a link or device: it is not a plain data file.
     """
     for target, member in members.items():
         with archive.open("rb") as stream, (into / target).open("wb") as out:
@@ -39,7 +39,7 @@ def extract(archive: Path, members: Mapping[str, str], into: Path) -> None:
 
 
 def _open(stream: IO[bytes], archive: str, member: str) -> IO[bytes]:
-    """One member of one archive, as a readable and seekable stream."""
+    """One member of one archive as a readable, seekable stream."""
     try:
         if archive.endswith((".zip", ".whl")):
             return _from_zip(stream, archive, member)
@@ -56,7 +56,7 @@ def _from_zip(stream: IO[bytes], archive: str, member: str) -> IO[bytes]:
     opened = zipfile.ZipFile(stream)
     for info in opened.infolist():
         is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
-        _refuse_escape(archive, info.filename, plain=not is_link)
+        _check_member(archive, info.filename, plain=not is_link)
     return opened.open(member)
 
 
@@ -64,7 +64,7 @@ def _from_tar(stream: IO[bytes], archive: str, member: str) -> IO[bytes]:
     opened = tarfile.open(fileobj=stream, mode="r:*")  # noqa: SIM115 – the member's stream outlives this function
     by_name = {}
     for info in opened.getmembers():
-        _refuse_escape(archive, info.name, plain=info.isfile() or info.isdir())
+        _check_member(archive, info.name, plain=info.isfile() or info.isdir())
         by_name[info.name.removeprefix("./")] = info
     content = opened.extractfile(by_name[member])
     if content is None:
@@ -72,7 +72,7 @@ def _from_tar(stream: IO[bytes], archive: str, member: str) -> IO[bytes]:
     return content
 
 
-def _refuse_escape(archive: str, name: str, plain: bool) -> None:
+def _check_member(archive: str, name: str, plain: bool) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
         raise ExitbenchError(f"{archive}: refused, its member {name!r} points outside the archive")
@@ -83,7 +83,7 @@ def _refuse_escape(archive: str, name: str, plain: bool) -> None:
 def _data_of_deb(stream: IO[bytes], archive: str) -> IO[bytes]:
     """The data.tar.* inside a Debian package, which is an `ar` archive: 60-byte headers, even offsets."""
     if stream.read(8) != b"!<arch>\n":
-        raise ExitbenchError(f"{archive}: expected a Debian package, got something else")
+        raise ExitbenchError(f"{archive}: expected a Debian package, got other content")
     while len(header := stream.read(60)) == 60:
         name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
         if name.startswith("data.tar"):

@@ -1,6 +1,6 @@
-"""Where weights and data come from: each asset names its sources in order, each file its sha256.
+"""Assets: weights and data with their sources in order of preference and the sha256 of their files.
 
-A source that does not answer within a few seconds, or serves something else than was pinned, is passed over.
+A source is skipped if it does not answer within a few seconds or serves a file with another hash.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from benchmark.data.sources.hub import endpoint, one_line, snapshot, unreachable
 from benchmark.data.sources.providers import DebianPackage, HubFile, PyPIFile, Source
 from benchmark.data.sources.registry import DEBIAN_MIRROR, python_indexes
 from benchmark.types import ExitbenchError
-from benchmark.utils.cache import cache_dir, entry
+from benchmark.utils.cache import cache_dir, cached_folder
 
 PROBE_S = 3.0
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A folder of files and the places that serve it; `sha256` pins files that every source must serve alike."""
+    """A folder of files and the sources that serve it; `sha256` pins files that must be the same from every source."""
 
     name: str
     sources: tuple[Source, ...]
@@ -94,24 +94,25 @@ ASSETS = {asset.name: asset for asset in (FASHION_MNIST, MOVIE_SNIPPETS, MINILM)
 
 
 def fetch(asset: Asset | str) -> Path:
-    """The folder with an asset's files, from the cache or the first source that serves them as pinned.
+    """The folder with an asset's files, from the cache or from the first source that serves them with the right hashes.
 
-    Errors: ExitbenchError, one line with every source and why it failed.
+    Raises:
+        ExitbenchError: no such asset, or one line with every source and why it failed.
     """
     if isinstance(asset, str):
         if asset not in ASSETS:
             raise ExitbenchError(f"asset: expected one of {', '.join(ASSETS)}, got {asset!r}")
         asset = ASSETS[asset]
-    return entry(asset_entry(asset), lambda folder: _first_source(asset, folder))
+    return cached_folder(asset_entry(asset), lambda folder: _first_source(asset, folder))
 
 
 def asset_entry(asset: Asset) -> str:
-    """The cache entry of its files. The definition is part of the name: new pins never meet files fetched under old."""
+    """The name of its cache folder, with a hash of the definition: changed pins or sources download again."""
     return f"assets/{asset.name}-{hashlib.sha256(repr(asset).encode()).hexdigest()[:8]}"
 
 
 def decoded_asset_entry(name: str, fingerprint: str) -> str:
-    """The cache entry that holds an asset's pictures decoded."""
+    """The name of the cache folder with an asset's decoded images."""
     return f"decoded/{name}-{fingerprint[:12]}"
 
 
@@ -137,7 +138,10 @@ def backbone(name: str, field: str = "backbone") -> Path:
     """A local folder for `from_pretrained(…, local_files_only=True)`.
 
     name: an asset ("minilm"), a local folder, or a hub id ("google-bert/bert-base-uncased").
-    field: what the user calls it, for the error where it is none of these.
+    field: the user's name for it, for the error message.
+
+    Raises:
+        ExitbenchError: it is none of these, or the hub cannot be reached.
     """
     if name in ASSETS:
         return fetch(name)
@@ -153,23 +157,23 @@ def backbone(name: str, field: str = "backbone") -> Path:
 
 
 def source_status() -> list[tuple[str, bool, str]]:
-    """(source, usable, detail) of the cache and each kind of source, probed side by side in a few seconds."""
+    """(source, usable, detail) for the cache and each type of source, probed in parallel within a few seconds."""
 
-    def asked(url: str) -> tuple[bool, str]:
+    def probe(url: str) -> tuple[bool, str]:
         reason = unreachable(url, PROBE_S)
         return not reason, f"{url}{': ' + reason if reason else ' answers'}"
 
     def index() -> tuple[bool, str]:
-        answers = [asked(url) for url in python_indexes()]
+        answers = [probe(url) for url in python_indexes()]
         return any(ok for ok, _ in answers), "; ".join(detail for _, detail in answers)
 
     def debian() -> tuple[bool, str]:
-        ok, detail = asked(DEBIAN_MIRROR)
+        ok, detail = probe(DEBIAN_MIRROR)
         return ok, f"{'apt-get' if shutil.which('apt-get') else 'no apt-get'}; {detail}"
 
     probes: dict[str, Callable[[], tuple[bool, str]]] = {
         "cache": _cache_status,
-        "hub": lambda: asked(endpoint()),
+        "hub": lambda: probe(endpoint()),
         "python index": index,
         "debian": debian,
     }

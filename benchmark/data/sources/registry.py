@@ -1,7 +1,7 @@
-"""Package registries as plain file stores: archives are listed and downloaded, never installed or executed.
+"""Downloads of archives from Python package indexes and Debian mirrors; nothing is installed or executed.
 
-The Python index is the machine's own, found the way pip finds it; Debian's packages come by `apt-get download`,
-or from Debian's public pool where there is no apt.
+The Python index is the one that pip is configured to use. Debian packages come from `apt-get download`, or from
+Debian's public pool if there is no apt.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ APT_S = 300
 
 @cache
 def pip_settings() -> dict[str, str]:
-    """What `pip config list` says, without the section names; the environment wins, then the more special section."""
+    """pip's settings without section names. The environment overrides files; a command's section overrides [global]."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     try:
         listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         listed = ""
-    found = [line.partition("=") for line in listed.splitlines() if "=" in line]
+    pairs = [line.partition("=") for line in listed.splitlines() if "=" in line]
     settings: dict[str, str] = {}
     for section in ("global.", "install.", "download.", ":env:."):
-        settings |= {_name(key, section): _unquoted(v) for key, _, v in found if key.startswith(section)}
+        settings |= {_name(key, section): _unquoted(v) for key, _, v in pairs if key.startswith(section)}
     env = {name: os.environ.get(f"PIP_{name.upper()}") for name in ("index_url", "extra_index_url")}
     return settings | {name: value for name, value in env.items() if value}
 
 
 def _name(key: str, section: str) -> str:
-    """A setting as the environment spells it, whichever way the file did."""
+    """A setting's name with underscores; files may write it with hyphens."""
     return key.removeprefix(section).replace("-", "_")
 
 
@@ -58,10 +58,10 @@ def _unquoted(value: str) -> str:
 
 
 def python_indexes() -> list[str]:
-    """The machine's Python package indexes that speak HTTP, in pip's order."""
+    """The HTTP package indexes that pip is configured to use, in its order."""
     settings = pip_settings()
-    named = [settings.get("index_url", PUBLIC_INDEX), *settings.get("extra_index_url", "").split()]
-    return [url for url in named if url.startswith(("http://", "https://"))]
+    urls = [settings.get("index_url", PUBLIC_INDEX), *settings.get("extra_index_url", "").split()]
+    return [url for url in urls if url.startswith(("http://", "https://"))]
 
 
 def _session() -> Session:
@@ -74,39 +74,42 @@ def _session() -> Session:
 
 
 def from_python_index(project: str, filename: str, folder: Path) -> Path:
-    """One archive of a project, from the first index that has it."""
+    """Download one archive of a project from the first index that has it."""
     from pypi_simple import PyPISimple, tqdm_progress_factory
 
     reasons = []
     for index in python_indexes():
         if reason := unreachable(index):
-            reasons.append(f"{_bare(index)}: {reason}")
+            reasons.append(f"{_without_credentials(index)}: {reason}")
             continue
         try:
             with PyPISimple(index, session=_session()) as client:
                 page = client.get_project_page(project, timeout=(CONNECT_S, READ_S))
                 package = next(package for package in page.packages if package.filename == filename)
                 bar = tqdm_progress_factory(desc=filename, unit="B", unit_scale=True, file=sys.stderr)
-                # The index's own digest is not asked for: ours is checked on whatever came.
+                # verify=False skips the index's own digest; the caller checks the pinned one.
                 client.download_package(
                     package, folder / filename, verify=False, progress=bar, timeout=(CONNECT_S, READ_S)
                 )
             return folder / filename
         except StopIteration:
-            reasons.append(f"{_bare(index)}: has no {filename}")
-        except Exception as error:  # what an index sends can fail in many ways, and the next one may do better
-            reasons.append(f"{_bare(index)}: {one_line(error)}")
-    raise ExitbenchError("; ".join(reasons) or "pip names no index that speaks HTTP")
+            reasons.append(f"{_without_credentials(index)}: has no {filename}")
+        except Exception as error:  # a broken index must not keep the next one from being tried
+            reasons.append(f"{_without_credentials(index)}: {one_line(error)}")
+    raise ExitbenchError("; ".join(reasons) or "pip is configured with no HTTP index")
 
 
-def _bare(url: str) -> str:
-    """An address without user and password."""
+def _without_credentials(url: str) -> str:
+    """A URL without user name and password."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def from_debian(package: str, version: str, pool: str, folder: Path) -> Path:
-    """One Debian package, by apt-get with the system's lists, else with fresh private ones, else from the pool."""
+    """Download one Debian package: with apt-get and the system's package lists, else with fresh private lists.
+
+    The public pool is the last resort, and the only one without apt-get.
+    """
     filename = f"{package}_{version}_all.deb"
     reasons = []
     if shutil.which("apt-get"):
@@ -122,7 +125,10 @@ def from_debian(package: str, version: str, pool: str, folder: Path) -> Path:
 
 
 def _apt(package: str, version: str, folder: Path, private: bool) -> str:
-    """`apt-get download`, which needs no root; why it failed, or empty. Private lists leave the system's alone."""
+    """Run `apt-get download`, which needs no root; the reason if it failed, else empty.
+
+    private: update package lists in `folder` first, without touching the system's.
+    """
     options = [f"Acquire::{scheme}::Timeout={CONNECT_S:g}" for scheme in ("http", "https")]
     options += ["Acquire::Retries=0", "APT::Sandbox::User=", f"Dir::Cache={folder}/cache"]
     (folder / "cache" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
@@ -133,13 +139,13 @@ def _apt(package: str, version: str, folder: Path, private: bool) -> str:
         steps.insert(0, ["update"])
     flags = [word for option in options for word in ("-o", option)]
     reason = ""
-    for step in steps:  # a partly failed update may still list the package: only the download's end counts
-        reason = _watched(["apt-get", "-q", *flags, *step], folder)
+    for step in steps:  # after a failed update the package may still be listed: the last result counts
+        reason = _run_with_progress(["apt-get", "-q", *flags, *step], folder)
     return reason
 
 
-def _watched(command: list[str], folder: Path) -> str:
-    """Run a command in `folder` with a bar of the bytes that gather there; why it failed, or empty."""
+def _run_with_progress(command: list[str], folder: Path) -> str:
+    """Run a command in `folder` with a progress bar of the bytes downloaded; the reason if it failed, else empty."""
     log = folder / "apt.log"
     with log.open("w") as out, track((), f"apt-get {command[-1]}", unit="B") as bar:
         process = subprocess.Popen(
@@ -159,11 +165,11 @@ def _download(url: str, target: Path) -> Path:
     import requests
 
     try:
-        with _session() as session, session.get(url, stream=True, timeout=(CONNECT_S, READ_S)) as answer:
-            answer.raise_for_status()
-            size = int(answer.headers.get("Content-Length", 0)) >> 20
+        with _session() as session, session.get(url, stream=True, timeout=(CONNECT_S, READ_S)) as response:
+            response.raise_for_status()
+            size = int(response.headers.get("Content-Length", 0)) >> 20
             with target.open("wb") as out:
-                for chunk in track(answer.iter_content(1 << 20), target.name, total=size or None, unit="MiB"):
+                for chunk in track(response.iter_content(1 << 20), target.name, total=size or None, unit="MiB"):
                     out.write(chunk)
     except requests.RequestException as error:
         raise ExitbenchError(f"{url}: {one_line(error)}") from error

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from benchmark.hardware.compilers import native_compiler
 from benchmark.hardware.machine import instruction_set
 from benchmark.types import ExitbenchError, Unwritable
-from benchmark.utils.cache import entry
+from benchmark.utils.cache import cached_folder
 
 SOURCE = Path(__file__).with_name("hand_over.cpp")
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
@@ -94,7 +94,7 @@ def _load(compiler: str, version: str) -> ctypes.CDLL:
     """Compile, or take what the same compiler made of the same source for the same processor."""
     key = "\n".join([SOURCE.read_text(), version, platform.machine(), instruction_set(), repr((FLAGS, CHOICES))])
     name = f"native-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    loaded = ctypes.CDLL(str(entry(name, functools.partial(_compile, compiler)) / "hand_over.so"))
+    loaded = ctypes.CDLL(str(cached_folder(name, functools.partial(_compile, compiler)) / "hand_over.so"))
     for name, kinds in FUNCTIONS.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = [KINDS[kind] for kind in kinds], None
