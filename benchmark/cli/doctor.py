@@ -53,6 +53,7 @@ def _repeats(repeats: int) -> int:
     """Repeat real A/A and A/B measurements; return 1 if fewer than nine of ten agree."""
     from benchmark.benches.support.stopwatch_repeats import AIM, agreement, format_table, measure_repeats
     from benchmark.hardware.machine import noise
+    from benchmark.timing.process_statistics import BETWEEN_MEASUREMENTS_SD
 
     disturbance = noise()
     print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)
@@ -60,6 +61,8 @@ def _repeats(repeats: int) -> int:
     print("\n".join(format_table(found)))
     print("A/A has 1: intervals of full depth against itself that contain 1. Pairs: repeats whose intervals overlap.")
     print("in repeat: the next speed-up lies within the repeat half-width of this one (95% by its definition)")
+    print("sd proc.: between processes of one measurement. sd times: between measurements, beyond that; "
+          f"the repeat half-width allows for {BETWEEN_MEASUREMENTS_SD:.1%}")  # fmt: skip
     below = [" ".join(case) for case, seen in found.items() if not agreement(seen).reached]
     print(f"below {AIM:.0%}: {', '.join(below)}" if below else f"all at least {AIM:.0%}")
     return 1 if below else 0

@@ -14,13 +14,20 @@ import numpy as np
 
 from benchmark.timing.statistics import Floats, Interval, bootstrap_interval, robust_times, student
 
+# Standard deviation of a log ratio between whole measurements that are minutes apart, beyond what their processes
+# explain: neighbours on the host, clock rates and memory drift more slowly than one measurement lasts, so that no
+# single measurement can see it. Estimated by `exitbench doctor --stopwatch --repeats 10` on a shared
+# machine (docs/machine.md), which also prints it for the machine at hand.
+BETWEEN_MEASUREMENTS_SD = 0.015
+NORMAL = 1.959964  # 97.5% of the standard normal distribution
+
 
 class ProcessRatio(NamedTuple):
     """A ratio over P processes; deviations and half-widths are relative.
 
     between_process_sd: standard deviation of the log ratio between processes, including the noise within them.
-    repeat_half_width: 95% of repeats of the whole measurement, P new processes on the same samples, differ from this
-    one by less.
+    repeat_half_width: 95% of repeats of the whole measurement, P new processes on the same samples at another time,
+    differ from this one by less.
     """
 
     interval: Interval
@@ -53,4 +60,5 @@ def ratio_over_processes(
         lo, hi = bootstrap_interval(tops, bottoms, seed, draws)
         below, above = float(np.hypot(half, max(0.0, value - lo))), float(np.hypot(half, max(0.0, hi - value)))
     interval = Interval(*(float(np.exp(bound)) for bound in (value, value - below, value + above)))
-    return ProcessRatio(interval, deviation, float(np.expm1(2**0.5 * half)))
+    repeat = 2**0.5 * float(np.hypot(half, NORMAL * BETWEEN_MEASUREMENTS_SD))
+    return ProcessRatio(interval, deviation, float(np.expm1(repeat)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 from benchmark.timing import statistics as bootstrap
-from benchmark.timing.process_statistics import ProcessRatio, ratio_over_processes
+from benchmark.timing.process_statistics import BETWEEN_MEASUREMENTS_SD, ProcessRatio, ratio_over_processes
 from benchmark.timing.rounds import ClockName, Observations
 from benchmark.timing.statistics import Floats, Interval
 
@@ -46,6 +46,7 @@ class Ratios(TypedDict):
     median_ratio: float
     repeat_half_width: float
     between_process_sd: float | None
+    between_measurements_sd: float | None
     processes: int
     interval_over: str
     unreliable: list[str]
@@ -110,6 +111,7 @@ def summarise(seen: Observations, headline: ClockName, seed: int, over: Over = "
         "median_ratio": bootstrap.median_ratio(full, early),
         "repeat_half_width": speedup.repeat_half_width,
         "between_process_sd": speedup.between_process_sd if several else None,
+        "between_measurements_sd": BETWEEN_MEASUREMENTS_SD if several else None,
         "processes": seen.processes,
         "interval_over": OVER_PROCESSES[over] if several else over,
         "unreliable": _problems(canary.interval, len(full) if over == "samples" else full.size, over),

@@ -60,7 +60,7 @@ class Latency:
     exit_depths: list[int]  # live exit depths (1 … E), likewise
     median_ratio: float | None = None  # median over rounds of full / early: the typical sample, not the total
     # Relative: 95% of repeats differ by less. From several processes: repeats of the whole measurement on the same
-    # samples. From one, and in older records: more rounds in that same process.
+    # samples at another time. From one, and in older records: more rounds in that same process.
     repeat_half_width: float | None = None
     batch: int = 1  # samples put together at exit 1
     units: int | None = None  # what a round times: samples, or in `offline` windows of batches; None means n
@@ -87,6 +87,7 @@ class Latency:
     processes: int = 1  # fresh interpreters that were timed; with 1 the intervals describe one process only
     process_of: list[int] = field(default_factory=list)  # the process of each round; empty for one process
     between_process_sd: float | None = None  # of the log of speedup, noise of rounds included
+    between_measurements_sd: float | None = None  # likewise, between times of measuring; assumed, not measured
     predictions_by_process: list[list[int]] = field(default_factory=list)  # for the audit; empty for one process
     exit_depths_by_process: list[list[int]] = field(default_factory=list)
     timed_s: float | None = None  # warm-up and rounds of all processes

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from simulated_machine import one_process
 from small_data import images
 
 from benchmark.benches.support import stopwatch_repeats
 from benchmark.benches.support.setup import Family
-from benchmark.benches.support.stopwatch_repeats import Agreement, agreement, format_table, measure_repeats
+from benchmark.benches.support.stopwatch_repeats import (
+    Agreement,
+    agreement,
+    between_times,
+    format_table,
+    measure_repeats,
+)
 from benchmark.config.compose import build
 from benchmark.policies.confidence import Confidence
 from benchmark.timing.processes import combine
@@ -44,6 +51,14 @@ def test_shares_are_counted_over_repeats_and_pairs():
                     repeat_half_width=1.0) for v, lo, hi in ratios]  # fmt: skip
     assert agreement(seen) == pytest.approx(Agreement(2 / 3, 1 / 3, 1 / 3, 1.0))
     assert not agreement(seen).reached
+
+
+def test_deviation_between_times_is_what_processes_do_not_explain():
+    base = replace(repeated(5)[0], between_process_sd=0.01)
+    drifting = [replace(base, speedup=ratio) for ratio in (2.0, 2.1)]
+    expected = (np.var(np.log([2.0, 2.1]), ddof=1) - 0.01**2 / 5) ** 0.5
+    assert between_times(drifting) == pytest.approx(expected)
+    assert between_times([base, base]) == 0
 
 
 def test_real_measurements_are_repeated_and_shown(monkeypatch):

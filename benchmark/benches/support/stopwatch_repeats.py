@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, permutations
+from math import log
+from statistics import mean, variance
 from typing import NamedTuple
 
 from benchmark.benches.support.setup import CPU, Family, load_family
@@ -54,6 +56,12 @@ def agreement(repeats: Sequence[Latency]) -> Agreement:
     )
 
 
+def between_times(repeats: Sequence[Latency]) -> float:
+    """Standard deviation of the log speed-up between repeats, less what their processes explain; R ≥ 2."""
+    within = mean((seen.between_process_sd or 0.0) ** 2 / seen.processes for seen in repeats)
+    return max(0.0, variance(log(seen.speedup) for seen in repeats) - within) ** 0.5
+
+
 def measure_repeats(
     repeats: int, models: Sequence[str] = MODELS, samples: int = SAMPLES, limits: Limits = LIMITS
 ) -> dict[tuple[str, str], list[Latency]]:
@@ -81,7 +89,7 @@ def _task(family: Family, scenario: str, limits: Limits, seed: int) -> TimedTask
 def format_table(found: dict[tuple[str, str], list[Latency]]) -> list[str]:
     """A row for each model and scenario."""
     rows = [
-        f"  {'model':<14}{'scenario':<15}{'speed-ups':>14}{'±repeat':>9}{'sd proc.':>10}"
+        f"  {'model':<14}{'scenario':<15}{'speed-ups':>14}{'±repeat':>9}{'sd proc.':>10}{'sd times':>10}"
         f"{'A/A has 1':>11}{'A/A pairs':>11}{'A/B pairs':>11}{'in repeat':>11}"
     ]
     for (name, scenario), repeats in found.items():
@@ -91,7 +99,7 @@ def format_table(found: dict[tuple[str, str], list[Latency]]) -> list[str]:
         shares = agreement(repeats)
         rows.append(
             f"  {name:<14}{scenario:<15}{f'{min(values):.2f} … {max(values):.2f}':>14}"
-            f"{widths[len(widths) // 2]:>9.1%}{deviations[len(deviations) // 2]:>10.1%}"
+            f"{widths[len(widths) // 2]:>9.1%}{deviations[len(deviations) // 2]:>10.1%}{between_times(repeats):>10.1%}"
             f"{shares.truth:>11.0%}{shares.aa:>11.0%}{shares.ab:>11.0%}{shares.repeat:>11.0%}"
         )
     return rows
