@@ -3,6 +3,7 @@
 # make reference   the committed records as leaderboard, tables and figures
 # make check  formatting, lint, types, import contracts, quick tests: under a minute
 # make test   the same with all tests
+# make site   documentation and board as a static site in build/site
 # make test-portable  what decides, traces or times, as other processors would run it
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := .venv/bin
 DEMO_LIMIT ?= 200
 SWEEP := model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t
 
-.PHONY: setup demo reference lint check test test-portable format clean
+.PHONY: setup demo reference site lint check test test-portable format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -33,6 +34,12 @@ reference: .venv/installed
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table realized --out results/reference/realized.csv
 	$(BIN)/exitbench leaderboard --records $(REFERENCE) --table card --out results/reference/card.csv
 	$(BIN)/exitbench plots --records $(REFERENCE) --out results/reference/figures
+
+# Offline; a broken link is an error. The board shows all committed records.
+site: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/site/build.py build/site
+	$(BIN)/exitbench site --records $(wildcard results/*/records) --out build/site/board
 
 lint: .venv/installed
 	$(BIN)/ruff check .
