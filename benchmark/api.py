@@ -133,7 +133,7 @@ class Chosen:
 
         settings = other._parts.settings
         with applied(self.hardware):
-            return operating_point.settle(
+            return operating_point.find_operating_point(
                 other._parts.rule, self.model, *self._calibration, settings.choose, settings.max_drop,
                 self.dataset.metric, settings.guarantee,
             )  # fmt: skip
@@ -188,7 +188,7 @@ def decide(policy: Policy, trace: Trace) -> Tensor:
     Raises:
         ExitbenchError: the rule reads what the trace does not contain.
     """
-    from benchmark.policies.base import trace_depths
+    from benchmark.policies.replay import trace_depths
 
     return trace_depths(policy, trace)
 

@@ -12,7 +12,7 @@ from filelock import AcquireReturnProxy, FileLock
 
 from benchmark.attacks import cache as attack_cache
 from benchmark.attacks.words import semantic_similarity
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.types import (
     EarlyExitModel,
     ExitbenchError,
@@ -157,7 +157,7 @@ def refuse_constant_depth(policy: Policy, model: EarlyExitModel) -> None:
     shape = (64, model.num_exits, model.num_classes)
     logits = torch.randn(shape, generator=generator) * torch.logspace(-3, 2, 64)[:, None, None]
     extra = torch.randn(*shape[:2], getattr(model, "extra_columns", 0), generator=generator) * 10
-    depth = decide.replay(policy, logits, extra)
+    depth = exit_depths.replay(policy, logits, extra)
     if (depth == depth[0]).all() and depth[0] < model.num_exits:
         raise NotApplicable(
             f"policy {policy.name}: expected a rule whose exit depends on the input, to attack its depth, got one that "

@@ -30,7 +30,7 @@ CODE_FILES = (
     *("attacks/words/misspellings", "attacks/words/search_state", "attacks/words/edits", "attacks/words/vocabulary"),
     *("attacks/words/semantic_similarity", "attacks/words/search", "attacks/pixels/projected_gradient"),
     *("attacks/pixels/norm_balls", "attacks/pixels/search", "attacks/forward", "attacks/objectives"),
-    *("attacks/adversarial", "policies/base"),
+    *("attacks/adversarial", "policies/base", "policies/replay"),
 )
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.types import Batch, EarlyExitModel, Objective, Policy
 
 
@@ -39,7 +39,7 @@ def answers_of(model: EarlyExitModel, outputs: Tensor) -> Tensor:
 
 def depths(model: EarlyExitModel, policy: Policy, outputs: Tensor) -> Tensor:
     """The exit depths (b,) of the policy on the outputs of all exits (b, E, …)."""
-    return decide.replay(policy, logits_of(model, outputs), outputs[..., model.num_classes :])
+    return exit_depths.replay(policy, logits_of(model, outputs), outputs[..., model.num_classes :])
 
 
 def losses(

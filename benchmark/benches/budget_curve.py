@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmark.policies.calibration import geometric_sweep, solver
-from benchmark.policies.calibration.budget_families import sweep_costs
 from benchmark.policies.calibration.certainty import confidence
 from benchmark.policies.calibration.evidence import Evidence, Outcomes, outcomes, read
+from benchmark.policies.calibration.protocol_points import sweep_costs
 from benchmark.types import ExitbenchError
 from benchmark.utils.progress import track
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from benchmark.policies.always_first import AlwaysFirst
-from benchmark.policies.base import ThresholdPolicy, trace_depths, trace_signals
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration.operating_point import curve
 from benchmark.policies.calibration.threshold_grid import thresholds
 from benchmark.policies.confidence import Confidence
@@ -23,6 +23,7 @@ from benchmark.policies.never import Never
 from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.policies.vote import Vote
 from benchmark.types import ExitbenchError, Trace
 from benchmark.utils.progress import track

@@ -25,14 +25,14 @@ from benchmark.config.compose import build, compose
 from benchmark.cost.macs import cost
 from benchmark.cost.macs import table as macs_table
 from benchmark.models.pretrained.weights import WEIGHTS
-from benchmark.policies.base import ThresholdPolicy, trace_depths, trace_signals
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration import operating_point
 from benchmark.policies.calibration.guarantee import (
     BOUNDS,
     Guarantee,
     exit_losses,
     loss_sequence,
-    safe_above,
+    safe_confidence,
 )
 from benchmark.policies.calibration.risk_bounds import Bound, LossSequence
 from benchmark.policies.confidence import Confidence
@@ -40,6 +40,7 @@ from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.policies.vote import Vote
 from benchmark.run.trace_cache import traced
 from benchmark.types import ExitbenchError, Trace
@@ -113,7 +114,7 @@ def compare(traces: Traces, rule: ThresholdPolicy, max_drop: float, probability:
     rows: list[Row] = []
     for choice, (bound, kind) in {"mean": (by_mean, "signed"), **BOUNDS}.items():
         guarantee = Guarantee(0.0 if choice == "mean" else probability, choice if choice in BOUNDS else "wsr")
-        settled, point = operating_point.settle(
+        settled, point = operating_point.find_operating_point(
             rule, None, traces.calibration, traces.calibration_macs, True, max_drop, "accuracy", guarantee
         )
         loss, macs = on_test(settled, traces)
@@ -161,7 +162,7 @@ def broken(
     lost = []
     for _ in range(draws):
         drawn = torch.randint(len(right), (size,), generator=draw)
-        above = safe_above(confidence[drawn], losses[kind][drawn], bound, max_drop, error)
+        above = safe_confidence(confidence[drawn], losses[kind][drawn], bound, max_drop, error)
         # Values fall; those before this position are over `above`, and no change at all where none may leave.
         over = int(torch.searchsorted(-value, torch.tensor(-above, dtype=value.dtype)))
         lost.append(float(truth[max(0, over - 1)]))

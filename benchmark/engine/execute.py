@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, live, read_live
+from benchmark.policies.base import ThresholdPolicy, live_columns
+from benchmark.policies.replay import live
 from benchmark.types import Batch, EarlyExitModel, Policy
 
 
@@ -26,7 +27,7 @@ def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
 
 @torch.inference_mode()
 def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Logits (b, C) of the exit taken and exit depths (b,) in 1 … E, equal to `policies.base.live`.
+    """Logits (b, C) of the exit taken and exit depths (b,) in 1 … E, equal to `policies.replay.live`.
 
     A single sample takes a faster path: one bool per exit is read from the device, and no batch is compacted.
     """
@@ -36,7 +37,7 @@ def run_early(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tens
 def _run_single(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     device = batch.lengths.device
     step = policy.step_one if isinstance(policy, ThresholdPolicy) else partial(_step_one, policy)
-    state, columns_read = policy.start(1, str(device)), read_live(policy, model)
+    state, columns_read = policy.start(1, str(device)), live_columns(policy, model)
     generator = model.exits(batch)
     columns = next(generator)  # (1, C + X)
     extra = columns.shape[1] != model.num_classes  # without extra columns, slicing would only cost time

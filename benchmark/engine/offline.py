@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.execute import run_early, run_full
-from benchmark.policies.base import read_live
+from benchmark.policies.base import live_columns
 from benchmark.types import Batch, EarlyExitModel, Policy, StagedModel
 
 WINDOW = 8  # neighbouring batches whose samples may be regrouped; they are timed as one unit
@@ -80,7 +80,7 @@ class _RefilledRun:
 
     def __init__(self, model: Any, policy: Policy, window: Window) -> None:
         self.model, self.policy, self.window = model, policy, window
-        self.columns_read = read_live(policy, model)
+        self.columns_read = live_columns(policy, model)
         self.size = max(map(len, window))
         total, self.device = sum(map(len, window)), window[0].lengths.device
         self.depths = torch.full((total,), model.num_exits, device=self.device)

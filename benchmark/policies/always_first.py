@@ -1,4 +1,4 @@
-"""Always answer at the first exit: the cheapest end of the scale, a bound on what any rule can save."""
+"""Always answer at the first exit: the lowest cost, and so an upper bound on what any rule can save."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class AlwaysFirst(ThresholdPolicy):
         return self
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) -> infinity (b,), which reaches every threshold."""
+        """Logits (b, C) -> infinity (b,), which is above every threshold."""
         return torch.full((len(logits),), math.inf, device=logits.device), state
 
     def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
-        """Yes, without looking."""
+        """Always true; the logits are not read."""
         return True, state
 
     def ops(self, num_classes: int) -> int:
-        """None: nothing is looked at."""
+        """0: nothing is computed."""
         return 0

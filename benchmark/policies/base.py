@@ -1,7 +1,4 @@
-"""Policies at work: the threshold rule they share, their replay on traces, and their live run on a model.
-
-Below models and policies on purpose, so that searches can ask for the depth of a candidate.
-"""
+"""Base class of exit rules with one threshold, and what a rule reads of a trace or a running model."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from benchmark.types import Batch, EarlyExitModel, ExitbenchError, NotApplicable, Policy, Trace
+from benchmark.types import EarlyExitModel, ExitbenchError, NotApplicable, Policy
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class ThresholdPolicy(ABC):
 
     rising: a sample stops when signal >= threshold (rising) or signal < threshold (falling).
     Subclasses give `name`, `rising` and `signal`; `step` is the same for all.
-    reads: what `signal` is handed as its logits, "logits" (b, C), "extra" (b, X) or "hindsight" (b, 1); see `handed`.
-    tunable: whether there is a threshold to choose at all.
+    reads: the input of `signal`: "logits" (b, C), "extra" (b, X) or "hindsight" (b, 1); see `rule_columns`.
+    tunable: whether the rule has a threshold to choose.
     """
 
     name: ClassVar[str]
@@ -44,7 +41,7 @@ class ThresholdPolicy(ABC):
         """Logits (b, C) and state (b, …) -> signal (b,) and the next state; knows no threshold."""
 
     def start(self, size: int, device: str) -> Tensor:
-        """Most rules remember nothing: a state of no columns."""
+        """The state before exit 1; most rules have none: (b, 0)."""
         return torch.empty(size, 0, device=device)
 
     def stops(self, signal: Tensor) -> Tensor:
@@ -57,9 +54,9 @@ class ThresholdPolicy(ABC):
         return self.stops(signal), state
 
     def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
-        """`step` for one sample, logits (1, C), compared in Python: at one image an operator costs as much as a layer.
+        """`step` for one sample, logits (1, C), compared in Python: there an operator can cost as much as a layer.
 
-        Only where that compares what `stops` would: a comparison of tensors rounds the threshold to the signal's dtype.
+        Used only if the comparison is that of `stops`: tensors are compared with the threshold in the signal's dtype.
         """
         own = type(self)
         if own.step is not ThresholdPolicy.step or own.stops is not ThresholdPolicy.stops:
@@ -72,11 +69,11 @@ class ThresholdPolicy(ABC):
         return value >= threshold if self.rising else value < threshold, state
 
     def ops(self, num_classes: int) -> int | None:
-        """What one step computes for one sample beside the model, or None where the rule does not say.
+        """Operations of one step for one sample, without the model's; None if the rule does not declare them.
 
-        In scalar +, −, ×, ÷, exp, log and comparisons; a softmax over C classes has 5C − 2 of them: C − 1 comparisons
-        for the largest, C differences, C exp, C − 1 sums, C quotients. None is a matrix product, so MACs hold none of
-        it; a rule that needs matrix products has them in the model's exits, where they are counted.
+        Scalar +, −, ×, ÷, exp, log and comparisons. A softmax over C classes has 5C − 2: C − 1 comparisons for the
+        largest, C differences, C exp, C − 1 sums, C quotients. They are no matrix products, so MACs do not contain
+        them. A rule that needs matrix products has them in the model's exits, where they are counted.
         """
         return None
 
@@ -90,118 +87,47 @@ def _float32(threshold: float) -> float:
     return torch.tensor(threshold, dtype=torch.float32).item()
 
 
-def handed(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-    """What the rule reads of logits (N, E, C), extra columns (N, E, X) and labels (N,) -> (N, E, ·).
+def rule_columns(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+    """The rule's input (N, E, ·) from logits (N, E, C), extra columns (N, E, X) and labels (N,).
 
-    In hindsight that is, at every exit alike, the depth of the first exit that is right, infinity where none is.
+    For "hindsight" it is the depth of the first right exit, the same at every exit, or infinity if none is right.
 
     Raises:
-        NotApplicable: the rule reads extra columns or labels and there are none.
+        NotApplicable: the rule reads extra columns or labels, and there are none.
     """
     reads = getattr(policy, "reads", "logits")
     if reads == "extra":
         if extra is None or not extra.shape[-1]:
-            raise _without(policy, reads)
+            raise _missing_columns(policy, reads)
         return extra
     if reads == "hindsight":
         if labels is None:
-            raise _without(policy, reads)
+            raise _missing_columns(policy, reads)
         right = logits.argmax(-1) == labels[:, None]  # (N, E)
         first = torch.where(right.any(1), right.int().argmax(1) + 1, math.inf)  # (N,)
         return first[:, None, None].expand(-1, logits.shape[1], 1)
     return logits
 
 
-def read_live(policy: Policy, model: EarlyExitModel) -> slice:
-    """Which of the columns (b, C + X) that a model's exits yield the rule reads.
+def live_columns(policy: Policy, model: EarlyExitModel) -> slice:
+    """The columns that the rule reads of the (b, C + X) that a model's exits yield.
 
     Raises:
-        NotApplicable: it reads what this model, or any model, cannot give it while it runs.
+        NotApplicable: the rule reads what this model, or any model, cannot provide while it runs.
     """
     reads, extra = getattr(policy, "reads", "logits"), getattr(model, "extra_columns", 0)
     if reads == "hindsight" or (reads == "extra" and not extra):
-        raise _without(policy, reads)
+        raise _missing_columns(policy, reads)
     return slice(model.num_classes, None) if reads == "extra" else slice(model.num_classes)
 
 
-def _without(policy: Policy, reads: str) -> NotApplicable:
+def _missing_columns(policy: Policy, reads: str) -> NotApplicable:
     if reads == "extra":
         return NotApplicable(
             f"policy {policy.name}: expected a model with a learned certainty after its logits "
             "(trained with learn_to_exit), got one without; choose another model or policy"
         )
     return NotApplicable(
-        f"policy {policy.name}: expected labels, which nothing that runs live has; it bounds clean, untimed records: "
+        f"policy {policy.name}: expected labels, which a live run does not have; it bounds clean, untimed records: "
         "set workload=clean timing.samples=0"
     )
-
-
-def signals(
-    policy: ThresholdPolicy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None
-) -> Tensor:
-    """The rule's signal at every exit: logits (N, E, C) -> (N, E). Independent of the threshold."""
-    columns = handed(policy, logits, extra, labels)
-    state = policy.start(len(columns), str(columns.device))
-    seen = []
-    for exit_columns in columns.unbind(1):  # (N, C)
-        signal, state = policy.signal(exit_columns, state)
-        seen.append(signal)
-    return torch.stack(seen, 1)
-
-
-def trace_signals(policy: ThresholdPolicy, trace: Trace) -> Tensor:
-    """`signals` (N, E) on all that a trace holds."""
-    return signals(policy, trace.logits, trace.extra, trace.labels)
-
-
-def first_exit(stop: Tensor) -> Tensor:
-    """Stop flags (…, E) -> exit depth (…,) in 1 … E: the first flag set, the last exit where none is."""
-    last = torch.ones_like(stop[..., :1])
-    return torch.cat([stop[..., :-1], last], -1).int().argmax(-1) + 1
-
-
-def replay(policy: Policy, logits: Tensor, extra: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-    """Exit depths (N,) in 1 … E that the policy gives on stored logits (N, E, C), and what else it reads."""
-    columns = handed(policy, logits, extra, labels)
-    state = policy.start(len(columns), str(columns.device))
-    flags = []
-    for exit_columns in columns.unbind(1):
-        stop, state = policy.step(exit_columns, state)
-        flags.append(stop)
-    return first_exit(torch.stack(flags, 1))
-
-
-def trace_depths(policy: Policy, trace: Trace) -> Tensor:
-    """`replay` (N,) on all that a trace holds."""
-    return replay(policy, trace.logits, trace.extra, trace.labels)
-
-
-def live(policy: Policy, model: EarlyExitModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Run with early exit: answered logits (b, C) and exit depths (b,). Samples that left are not computed on."""
-    size = len(batch)
-    device = str(batch.lengths.device)
-    running = torch.arange(size, device=device)
-    depths = torch.full((size,), model.num_exits, device=device)
-    answers: Tensor | None = None
-    state, seen = policy.start(size, device), read_live(policy, model)
-    generator = model.exits(batch)
-    columns = next(generator)  # (b, C + X)
-    for depth in range(1, model.num_exits + 1):
-        logits = columns[:, : model.num_classes]
-        if answers is None:
-            answers = torch.empty(size, logits.shape[-1], dtype=logits.dtype, device=logits.device)
-        if depth == model.num_exits:
-            answers[running] = logits
-            break
-        stop, state = policy.step(columns[:, seen], state)
-        left = running[stop]
-        answers[left] = logits[stop]
-        depths[left] = depth
-        keep = ~stop
-        running, state = running[keep], state[keep]
-        if not len(running):
-            break
-        columns = generator.send(keep)
-    generator.close()
-    assert answers is not None
-    return answers, depths

@@ -14,8 +14,8 @@ from benchmark.policies.base import ThresholdPolicy
 class Learned(ThresholdPolicy):
     """Stops at sigmoid(certainty) >= threshold, a probability that the answer is right; above 1 never stops.
 
-    The certainty is a linear layer of the model's own exit, trained for this (`learn_to_exit`), and its MACs are the
-    model's: they are counted at every exit, whichever rule is asked.
+    The certainty is a linear layer of the model's own exit, trained for this (`learn_to_exit`), and its MACs
+    belong to the model: they are counted at every exit under every rule.
     """
 
     name: ClassVar[str] = "learned"

@@ -32,13 +32,13 @@ class Never(ThresholdPolicy):
         return self
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) -> minus infinity (b,), which no threshold is reached by."""
+        """Logits (b, C) -> minus infinity (b,), which is below every threshold."""
         return torch.full((len(logits),), -math.inf, device=logits.device), state
 
     def step_one(self, logits: Tensor, state: Tensor) -> tuple[bool, Tensor]:
-        """No, without looking."""
+        """Always false; the logits are not read."""
         return False, state
 
     def ops(self, num_classes: int) -> int:
-        """None: nothing is looked at."""
+        """0: nothing is computed."""
         return 0

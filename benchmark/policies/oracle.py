@@ -1,4 +1,4 @@
-"""Exit at the first exit that is right: the bound that no rule can reach, as it knows the labels."""
+"""Exit at the first exit whose answer is right: an upper bound that knows the labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmark.policies.base import ThresholdPolicy
 
 @dataclass(frozen=True)
 class Oracle(ThresholdPolicy):
-    """Leaves at the first exit that is right; a bound on traces, as nothing that runs live can know it.
+    """Exits at the first right answer; for traces only, as a live run does not know the labels.
 
-    threshold: a sample first right at this depth or deeper is given up and leaves at exit 1, at the least cost. At
-    infinity only those are that no exit gets right, so score and saving are both the best there are; at smaller depths
-    the best score for fewer MACs.
+    threshold: samples whose first right exit is at this depth or deeper exit at exit 1 instead, at the lowest cost. At
+    infinity these are only the samples that no exit gets right, so that score and saving are both the best possible.
+    Smaller depths give the best score for fewer MACs.
     """
 
     threshold: float = math.inf
@@ -27,15 +27,15 @@ class Oracle(ThresholdPolicy):
     reads: ClassVar[str] = "hindsight"
 
     def start(self, size: int, device: str) -> Tensor:
-        """State (b, 1): exits seen."""
+        """State (b, 1): exits so far."""
         return torch.zeros(size, 1, device=device)
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Depth of the first right exit (b, 1), infinity for none -> that at exit 1, infinity where it is here (b,)."""
+        """Depth of the first right exit (b, 1), infinity for none -> signal (b,): infinity if it is this exit."""
         depth, first = state[:, 0] + 1, logits[:, 0]
         here = torch.where(first == depth, math.inf, -math.inf)
         return torch.where((depth == 1) & (first > 1), first, here), depth[:, None]
 
     def ops(self, num_classes: int) -> int:
-        """None: nothing runs."""
+        """0: nothing runs live."""
         return 0

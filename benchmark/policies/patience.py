@@ -26,7 +26,7 @@ class Patience(ThresholdPolicy):
             raise ExitbenchError(f"policy.threshold: expected a whole number of exits, got {self.threshold}")
 
     def at(self, threshold: float) -> Self:
-        """The rule at the next whole number of exits, which is what a threshold between two of them comes to."""
+        """The rule at the next whole number of exits, which decides as the threshold does."""
         return super().at(threshold if math.isinf(threshold) else math.ceil(threshold))
 
     def start(self, size: int, device: str) -> Tensor:
@@ -40,5 +40,5 @@ class Patience(ThresholdPolicy):
         return count, torch.stack([answer, count], 1)
 
     def ops(self, num_classes: int) -> int:
-        """Best class C − 1, compared with the last, + 1, comparison."""
+        """Best class C − 1, comparison with the last answer, + 1, comparison."""
         return num_classes + 2

@@ -17,8 +17,9 @@ from benchmark.types import ExitbenchError
 class PatientConfident(ThresholdPolicy):
     """Stops once the last `patience` exits all had normalised entropy < threshold; earliest at exit `patience`.
 
-    Two knobs: the threshold, in [0, 1] of the entropy's maximum ln C, is the one that is chosen. The answers of the
-    confident exits need not agree. The exit's own answer is given, as with the authors' `do_ensemble=0`.
+    The threshold is a share of the largest entropy ln C and is chosen on calibration data; `patience` is not. The
+    answers of the confident exits may differ. The model answers with this exit alone, as with the authors'
+    `do_ensemble=0`.
     """
 
     patience: int = 2
@@ -31,7 +32,7 @@ class PatientConfident(ThresholdPolicy):
             raise ExitbenchError(f"policy.patience: expected a whole number of exits from 1, got {self.patience!r}")
 
     def start(self, size: int, device: str) -> Tensor:
-        """State (b, t): the last t entropies, infinity where there was none yet."""
+        """State (b, t): the last t entropies, infinity before the first."""
         return torch.full((size, self.patience), math.inf, device=device)
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

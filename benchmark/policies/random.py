@@ -1,26 +1,33 @@
-"""Exit at random, with the shares of a budget's solution: the control that knows nothing of samples (DVT, Table 9)."""
+"""Random exits with the exit shares of the solved budget: a control that ignores the samples (DVT, Table 9)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from benchmark.policies.calibration.budget_families import at_random, by_draw, by_measure, draws, sweep_costs
 from benchmark.policies.calibration.evidence import Evidence
-from benchmark.policies.calibration.per_exit import PerExit, budget_given
+from benchmark.policies.calibration.per_exit import PerExit, check_budget
+from benchmark.policies.calibration.protocol_points import (
+    evidence_by_draw,
+    evidence_by_measure,
+    random_draws,
+    random_exit_thresholds,
+    sweep_costs,
+)
 from benchmark.policies.calibration.solver import ESTIMATES
+from benchmark.records.schema import Section
 from benchmark.types import Trace
 from benchmark.utils import checks
 
 
 @dataclass(frozen=True)
 class Random(PerExit):
-    """At each exit leaves the share of samples that leaves there at the best thresholds for the budget `gmacs`.
+    """At each exit a random share of samples exits: the share of the best thresholds for the budget `gmacs`.
 
-    Who leaves is drawn by the sample's own content (`families.draws`), so that a live run draws as a replay does.
+    The draw depends on the sample's content (`protocol_points.random_draws`), so that live runs and replays agree.
     """
 
     gmacs: float = 0.0
@@ -30,39 +37,39 @@ class Random(PerExit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        budget_given(self.gmacs)
+        check_budget(self.gmacs)
         checks.whole_number("policy.seed", self.seed, 0)
         checks.choice("policy.estimate", self.estimate, ESTIMATES)
 
     def start(self, size: int, device: str) -> Tensor:
-        """State (b, 2): exits seen, and the draw."""
+        """State (b, 2): exits so far, and the draw."""
         return torch.zeros(size, 2, device=device)
 
-    def sureness(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def certainty(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (b, C) -> the draw (b,), made at exit 1 and remembered."""
-        drawn = torch.where(state[:, 0] == 0, draws(logits, self.seed), state[:, 1])
+        drawn = torch.where(state[:, 0] == 0, random_draws(logits, self.seed), state[:, 1])
         return drawn, torch.stack([state[:, 0], drawn], 1)
 
     def ops(self, num_classes: int) -> int:
-        """The projection C products and C − 1 sums, its phase, and what is left over the threshold compared with 0."""
+        """Projection: C products and C − 1 sums; its phase; a difference from the threshold and a comparison."""
         return 2 * num_classes + 2
 
     def evidence(self, trace: Trace, macs: Tensor) -> Evidence:
-        """By the draw."""
-        return by_draw(trace, macs, self.seed)
+        """Evidence by the random draw."""
+        return evidence_by_draw(trace, macs, self.seed)
 
     def fit(self, trace: Trace, macs: Tensor) -> Self:
-        """The rule at the shares of the budget's solution; raises ExitbenchError for a budget that cannot be met."""
+        """The rule at the shares of the budget's solution; raises ExitbenchError if it cannot be met."""
         return self.with_thresholds(self._found(trace, macs, [self.gmacs * 1e9])[0])
 
-    def family(self, trace: Trace, macs: Tensor) -> Tensor:
-        """The same for what the released sweep costs at each of its points (59, E − 1)."""
-        return self._found(trace, macs, sweep_costs(by_measure(trace, macs, "confidence")))
+    def protocol_thresholds(self, trace: Trace, macs: Tensor) -> Tensor:
+        """The same (59, E − 1) for the cost of each point of the released sweep."""
+        return self._found(trace, macs, sweep_costs(evidence_by_measure(trace, macs, "confidence")))
 
     def _found(self, trace: Trace, macs: Tensor, budgets: list[float]) -> Tensor:
-        confident = by_measure(trace, macs, "confidence")
-        return at_random(confident, self.evidence(trace, macs), budgets, self.estimate)
+        confident = evidence_by_measure(trace, macs, "confidence")
+        return random_exit_thresholds(confident, self.evidence(trace, macs), budgets, self.estimate)
 
-    def facts(self, trace: Trace, macs: Tensor) -> dict[str, Any]:
-        """The budget whose shares these are."""
+    def facts(self, trace: Trace, macs: Tensor) -> Section:
+        """The budget that the exit shares are taken from."""
         return {"budget_gmacs": self.gmacs}

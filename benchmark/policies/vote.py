@@ -1,4 +1,4 @@
-"""Exit once the exits so far have given some class enough votes (Sun et al., 2021, arXiv 2105.13792: voting)."""
+"""Exit once one class has enough votes of the exits so far (Sun et al., 2021, arXiv 2105.13792: voting)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from benchmark.types import ExitbenchError
 class Vote(ThresholdPolicy):
     """Stops at exit m once max_c votes_c / m^scale >= threshold, votes_c counting the exits 1 … m that answered c.
 
-    scale 0 counts votes: the threshold is how many a class must have. Nearer to 1 it is their share, which would stop
-    at exit 1 or never. A class's score grows by its own vote alone, so the class that reaches the threshold first is
-    what this exit answers. Where none reaches it, the last exit answers, not the majority.
-    Not seen in the paper's public material: the exact formula; its idea, that all past classifiers vote on whether to
-    exit, was.
+    scale: 0 counts votes, and the threshold is a number of votes. Towards 1 it becomes their share, which would stop at
+    exit 1 or never. Only a vote for a class raises its score, so the class that reaches the threshold first is the
+    answer of this exit. If none reaches it, the last exit answers, not the majority. The paper's public material
+    describes voting by all past classifiers; the exact formula is ours.
     """
 
     scale: float = 0.0

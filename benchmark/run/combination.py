@@ -84,7 +84,7 @@ class Combination:
         cfg = self._cfg
         return Settings(cfg.policy.threshold == "auto", cfg.policy.max_drop, cfg.limit, cfg.seed, cfg.batch_size,
                         cfg.timing.samples, str(cfg.scenario), cfg.offline.batch, cfg.offline.refill,
-                        Guarantee.of_node(plain(cfg.policy)))  # fmt: skip
+                        Guarantee.from_config(plain(cfg.policy)))  # fmt: skip
 
     @cached_property
     def limits(self) -> Limits:

@@ -15,10 +15,11 @@ from benchmark.cost.macs import cost, table
 from benchmark.data.photos import verify
 from benchmark.hardware.machine import fingerprint, noise
 from benchmark.hardware.profiles import applied
-from benchmark.policies.base import ThresholdPolicy, read_live, trace_depths, trace_signals
+from benchmark.policies.base import ThresholdPolicy, live_columns
 from benchmark.policies.calibration import accuracy_drop, budgeted_batch, operating_point
 from benchmark.policies.calibration.per_exit import PerExit
 from benchmark.policies.calibration.threshold_grid import candidates
+from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.records import metrics
 from benchmark.records.provenance import provenance
 from benchmark.records.record import Record, utc_now
@@ -67,12 +68,12 @@ def run(
     check_scenario(settings.scenario, settings.batch, min(settings.timed, len(samples)) or settings.batch)
     tracer = Tracer(model, hardware, settings.batch_size, settings.batch if settings.scenario == "offline" else 1)
     if settings.timed or policy.reads == "extra":  # refused before anything is traced
-        read_live(policy, model)
+        live_columns(policy, model)
     verify(dataset.calibration, samples)
     with applied(hardware):
         clean = tracer.exact(dataset.calibration, "trace calibration")
         clean_macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
-        policy, point = operating_point.settle(
+        policy, point = operating_point.find_operating_point(
             policy, model, clean, clean_macs, settings.choose, settings.max_drop, dataset.metric, settings.guarantee
         )
         perturbed = workload.apply(model, policy, samples)
@@ -143,7 +144,7 @@ def _curve(
 ) -> operating_point.Curve:
     """The rule over its range, at thresholds from the calibration split: clean and attacked curves share them."""
     if isinstance(policy, PerExit):
-        return operating_point.family(policy, clean, clean_macs, test, macs)
+        return operating_point.protocol_curve(policy, clean, clean_macs, test, macs)
     grid = candidates(policy, clean, 200)
     return operating_point.curve(policy, test, macs, grid)
 

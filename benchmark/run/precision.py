@@ -9,7 +9,7 @@ from typing import TypedDict
 import torch
 
 from benchmark.engine.placement import is_reference_precision, place
-from benchmark.policies.base import trace_depths
+from benchmark.policies.replay import trace_depths
 from benchmark.records import metrics
 from benchmark.run.model import LoadedModel
 from benchmark.run.trace_cache import traced

@@ -80,8 +80,10 @@ def policy_at_operating_point(
     with applied(hardware):
         trace = traced(model, dataset.calibration, 64, hardware.device, "float32", "trace calibration")
         macs = table(cost(model, trace.lengths.tolist()), trace.lengths)
-    guarantee = Guarantee.of_node(node)
-    return operating_point.settle(policy, model, trace, macs, choose, node["max_drop"], dataset.metric, guarantee)[0]
+    guarantee = Guarantee.from_config(node)
+    return operating_point.find_operating_point(
+        policy, model, trace, macs, choose, node["max_drop"], dataset.metric, guarantee
+    )[0]
 
 
 def source_weights_hash(config: Mapping[str, Any], config_dir: str = "") -> str | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, replay, signals
+from benchmark.policies.base import ThresholdPolicy
+from benchmark.policies.replay import replay, signals
 from benchmark.types import Latency
 
 TIE = 1e-4  # batched and single logits differ by about 2e-5; closer than this, both decisions are right

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark.benches import exit_rules_sweep
-from benchmark.policies.base import trace_depths
+from benchmark.policies.replay import trace_depths
 from benchmark.types import ExitbenchError
 
 

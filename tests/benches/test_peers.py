@@ -13,8 +13,8 @@ from torch import nn
 from benchmark.benches.support import peer_counters, peer_engines, peer_latency, peer_report
 from benchmark.benches.support.peer_row import Row
 from benchmark.engine.execute import run_early
-from benchmark.policies.base import signals
 from benchmark.policies.entropy import Entropy
+from benchmark.policies.replay import signals
 from benchmark.run.trace import trace
 from benchmark.timing.stopwatch import Limits
 from benchmark.types import Hardware, Unwritable

@@ -14,8 +14,8 @@ from benchmark.engine import compilation
 from benchmark.engine.compilation import compile_model, compiled_late, graph_count, needs_dynamic_shapes
 from benchmark.engine.execute import run_full
 from benchmark.engine.placement import place
-from benchmark.policies.base import signals
 from benchmark.policies.entropy import Entropy
+from benchmark.policies.replay import signals
 from benchmark.run.trace import trace
 from benchmark.timing import timed_task
 from benchmark.timing.stopwatch import Limits

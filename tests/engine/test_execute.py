@@ -7,7 +7,7 @@ import torch
 from tiny_exits import TinyExits
 
 from benchmark.engine.execute import run_early, run_full
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 
 ALWAYS, NEVER = 0.0, 2.0  # thresholds on a confidence in [0, 1]
 
@@ -24,9 +24,9 @@ def test_run_early_is_live_is_replay(tiny, threshold, size):
     for start in range(0, 14, size):
         batch = tiny.collate(range(start, start + size))
         logits, depths = run_early(tiny, policy, batch)
-        live_logits, live_depths = decide.live(policy, tiny, batch)
+        live_logits, live_depths = exit_depths.live(policy, tiny, batch)
         trace = torch.stack(list(tiny.exits(batch)), 1)  # (b, E, C)
-        replayed = decide.replay(policy, trace)
+        replayed = exit_depths.replay(policy, trace)
         assert depths.shape == (size,)
         assert depths.tolist() == live_depths.tolist() == replayed.tolist()
         torch.testing.assert_close(logits, live_logits, rtol=1e-5, atol=1e-5)

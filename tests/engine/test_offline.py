@@ -9,10 +9,10 @@ from tiny_exits import TinyExits
 
 from benchmark.cost.macs import cost, table
 from benchmark.engine import offline
-from benchmark.policies.base import live, signals, trace_depths
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.never import Never
 from benchmark.policies.patience import Patience
+from benchmark.policies.replay import live, signals, trace_depths
 from benchmark.run.trace import trace
 from benchmark.timing.executed_macs import executed_macs
 from benchmark.timing.stopwatch import Limits, stopwatch

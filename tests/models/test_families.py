@@ -5,10 +5,10 @@ import torch
 from small_models import FAMILIES, small_dvt
 
 from benchmark.cost import macs
-from benchmark.policies.base import live, replay
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
+from benchmark.policies.replay import live, replay
 from benchmark.run.trace import full_depth, trace
 from benchmark.types import ExitbenchError
 

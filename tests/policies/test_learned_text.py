@@ -6,9 +6,9 @@ from separable import sentences, student
 
 from benchmark.cost import macs
 from benchmark.engine.execute import run_early, run_full
-from benchmark.policies.base import live, trace_depths, trace_signals
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
+from benchmark.policies.replay import live, trace_depths, trace_signals
 from benchmark.run.trace import trace
 
 MODEL = student(learn_to_exit=True)

@@ -16,7 +16,6 @@ from tiny_exits import CLASSES, EXITS
 from benchmark.config.compose import build
 from benchmark.engine.execute import run_early
 from benchmark.policies.always_first import AlwaysFirst
-from benchmark.policies.base import live, replay, signals
 from benchmark.policies.calibration import threshold_grid
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.learned import Learned
@@ -24,6 +23,7 @@ from benchmark.policies.never import Never
 from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.replay import live, replay, signals
 from benchmark.policies.vote import Vote
 from benchmark.run.settings import rule_arguments
 from benchmark.types import ExitbenchError, NotApplicable, Trace

@@ -8,8 +8,8 @@ from small_models import FAMILIES
 from torch import nn
 
 from benchmark.engine.placement import _stages, compile_stages, place
-from benchmark.policies.base import signals, trace_depths
 from benchmark.policies.entropy import Entropy
+from benchmark.policies.replay import signals, trace_depths
 from benchmark.run import precision
 from benchmark.timing import meters
 from benchmark.timing.audit import audit

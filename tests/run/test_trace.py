@@ -5,9 +5,9 @@ import torch
 from certain_exits import CertainExits, PlainExits, WrongExits
 from tiny_exits import CLASSES
 
-from benchmark.policies.base import live, trace_depths, trace_signals
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.learned import Learned
+from benchmark.policies.replay import live, trace_depths, trace_signals
 from benchmark.run import trace_cache
 from benchmark.run.trace import trace
 from benchmark.timing.audit import audit

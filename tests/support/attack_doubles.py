@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from benchmark.attacks import forward
 from benchmark.models.multi_exit_bert import MultiExitBert
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.policies.entropy import Entropy
 from benchmark.types import Batch, ImageSample, TextSample
 
@@ -106,4 +106,4 @@ def halfway(model: MultiExitBert, samples: Sequence[TextSample]) -> Entropy:
     """The entropy rule at which about half of the samples leave at the first exit."""
     with torch.no_grad():
         logits = forward.all_exits(model, model.collate(samples))
-    return Entropy(float(decide.signals(Entropy(1.0), logits)[:, 0].sort().values[len(samples) // 2]) + 1e-3)
+    return Entropy(float(exit_depths.signals(Entropy(1.0), logits)[:, 0].sort().values[len(samples) // 2]) + 1e-3)

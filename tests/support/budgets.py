@@ -15,17 +15,17 @@ def made_up(seed: int, n: int = 60, exits: int = 3, ties: bool = False, lengths:
     skill = torch.linspace(0.3, 1.5, exits) - torch.randn(n, 1, generator=draw)
     skill = skill + 0.5 * torch.randn(n, exits, generator=draw)
     right = torch.rand(n, exits, generator=draw) < torch.sigmoid(2 * skill)
-    sureness = torch.sigmoid(skill + 0.7 * torch.randn(n, exits, generator=draw))
-    sureness = (8 * sureness).round() / 8 if ties else sureness
+    certainty = torch.sigmoid(skill + 0.7 * torch.randn(n, exits, generator=draw))
+    certainty = (8 * certainty).round() / 8 if ties else certainty
     macs = (1e6 * torch.arange(1, exits + 1) ** 1.5).round().double().repeat(n, 1)
     if lengths:
         macs = (macs * (1 + torch.rand(n, 1, generator=draw))).round()
-    return Evidence(sureness, right, macs)
+    return Evidence(certainty, right, macs)
 
 
 def brute_force(evidence: Evidence, budget: float) -> float:
     """The most accuracy that any thresholds among the values seen give within a budget."""
-    values = [[*column.unique().tolist(), float("inf")] for column in evidence.sureness[:, :-1].T]
+    values = [[*column.unique().tolist(), float("inf")] for column in evidence.certainty[:, :-1].T]
     found = outcomes(evidence, torch.tensor(list(itertools.product(*values))))
     return float(found.accuracy[found.macs <= budget * (1 + 1e-12)].max())
 

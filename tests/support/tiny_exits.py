@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 import torch
 from torch import Tensor, nn
 
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.types import Batch
 
 WIDTH, CLASSES, EXITS = 8, 3, 4
@@ -72,5 +72,5 @@ class TinyExits:
         """Exit depths and predictions by tracing and replaying."""
         with torch.inference_mode():
             trace = torch.stack(list(self.exits(self.collate(samples))), 1)  # (N, E, C)
-        depths = decide.replay(self.policy(threshold), trace)
+        depths = exit_depths.replay(self.policy(threshold), trace)
         return depths.tolist(), trace[torch.arange(len(trace)), depths - 1].argmax(-1).tolist()

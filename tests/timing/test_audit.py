@@ -2,8 +2,8 @@
 
 import torch
 
-from benchmark.policies.base import replay
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.replay import replay
 from benchmark.timing.audit import audit
 
 LOGITS = torch.randn(20, 3, 4, generator=torch.Generator().manual_seed(0)) * 2

@@ -13,8 +13,8 @@ import torch
 from small_data import images
 
 from benchmark.config.compose import build
-from benchmark.policies.base import trace_depths
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.replay import trace_depths
 from benchmark.run.trace import trace
 from benchmark.timing import meters, worker, worker_entry
 from benchmark.timing.stopwatch import Limits

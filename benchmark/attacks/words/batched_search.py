@@ -14,7 +14,7 @@ from benchmark.attacks import forward
 from benchmark.attacks.words import candidates, edits, vocabulary
 from benchmark.attacks.words.candidates import ScoredEdits, VersionGradient
 from benchmark.attacks.words.search_state import Edits, SearchState, Version
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.types import EarlyExitModel, Finished, Objective, Policy, TextSample
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class BatchedSearch:
 
     def _run_with_early_exit(self, edited: Sequence[Edits], samples: Sequence[TextSample]) -> list[Version]:
         with torch.no_grad():
-            logits, depths = decide.live(self.policy, self.model, self.model.collate(samples).to(self.device))
+            logits, depths = exit_depths.live(self.policy, self.model, self.model.collate(samples).to(self.device))
         uncertainty = 1 - logits.float().softmax(-1).amax(-1)
         full = self.model.num_exits
         return [

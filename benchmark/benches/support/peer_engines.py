@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.benches.support.peer_row import Row
 from benchmark.engine import offline
 from benchmark.engine.execute import run_early
-from benchmark.policies.base import read_live
+from benchmark.policies.base import live_columns
 from benchmark.timing import statistics as bootstrap
 from benchmark.timing.stopwatch import Limits, measure
 from benchmark.timing.timed_task import TimedTask, collate_batches
@@ -24,7 +24,7 @@ from benchmark.types import Batch, EarlyExitModel, Hardware, Policy, Sample
 def masked(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     """Early exit that masks and drops nothing: all go on until the last has left -> logits (b, C), depths (b,)."""
     device = str(batch.lengths.device)
-    state, seen = policy.start(len(batch), device), read_live(policy, model)
+    state, seen = policy.start(len(batch), device), live_columns(policy, model)
     running = torch.ones(len(batch), dtype=torch.bool, device=device)
     depths = torch.full((len(batch),), model.num_exits, device=device)
     answers: Tensor | None = None

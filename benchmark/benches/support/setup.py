@@ -10,8 +10,9 @@ import torch
 
 from benchmark.config.compose import build, compose
 from benchmark.cost.macs import cost, table
-from benchmark.policies.base import ThresholdPolicy, trace_depths
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration import operating_point
+from benchmark.policies.replay import trace_depths
 from benchmark.run.pipeline import take
 from benchmark.run.settings import rule_arguments
 from benchmark.run.trace_cache import traced
@@ -44,7 +45,7 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     clean = traced(model, dataset.calibration, 64, "cpu", "float32", "trace calibration")
     macs = table(cost(model, clean.lengths.tolist()), clean.lengths)
     policy = build(rule_arguments(rule), threshold=0)
-    policy, _ = operating_point.settle(policy, model, clean, macs, True, max_drop, dataset.metric)
+    policy, _ = operating_point.find_operating_point(policy, model, clean, macs, True, max_drop, dataset.metric)
     chosen = take(dataset.test, samples, seed)
     seen = traced(model, chosen, 64, "cpu", "float32", "trace")
     spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)

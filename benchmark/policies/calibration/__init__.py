@@ -1,1 +1,1 @@
-"""Thresholds: decided on calibration data, spent against a budget of MACs, replayed over their whole range."""
+"""Choosing thresholds on calibration data: operating points, budgets, guarantees."""

@@ -1,20 +1,20 @@
-"""A rule over its whole range: what it saves where a drop in score is allowed, and the area under its curve.
+"""Savings at an allowed drop in score, and the area under a rule's score–cost curve.
 
-Thresholds come from the calibration trace and figures from the test trace, so a drop that was allowed is not always a
-drop that was kept; both are recorded.
+Thresholds come from the calibration trace, scores from the test trace. The drop on test data can therefore be larger
+than allowed; the record holds both.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, first_exit, trace_depths, trace_signals
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration import operating_point
 from benchmark.policies.calibration.threshold_grid import candidates
+from benchmark.policies.replay import first_exit, trace_depths, trace_signals
 from benchmark.records import metrics
+from benchmark.records.schema import Section
 from benchmark.types import Metric, Trace
 
 DROPS = (0.0, 0.01, 0.02)
@@ -23,11 +23,11 @@ POINTS = 200  # thresholds of the area
 
 def section(
     policy: ThresholdPolicy, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, metric: Metric
-) -> dict[str, Any]:
-    """What a record's results say of a rule's range: at_drop, area, and whether it is only a bound on others.
+) -> Section:
+    """The record's results over a rule's range: at_drop, area, and whether the rule is only a bound.
 
     clean: the calibration trace; macs (N, E) cumulative, of either trace. at_drop is empty for a rule without a
-    threshold to choose, and area None for one that solves its own, as one of its points is no range.
+    threshold to choose. area is None for a rule that solves its own thresholds.
     """
     solves = hasattr(policy, "fit")
     return {
@@ -62,9 +62,9 @@ def at_drop(
 
 
 def area(policy: ThresholdPolicy, clean: Trace, test: Trace, macs: Tensor, metric: Metric) -> float | None:
-    """`metrics.score_area` of the rule on the test trace, at thresholds that part the calibration trace.
+    """`metrics.score_area` of the rule on the test trace, at thresholds that separate the calibration trace.
 
-    An oracle may spend more and answer the same, so its best score reaches to the dearest budget.
+    For an oracle a larger budget never lowers the score, so its best score holds up to full cost.
     """
     signal = trace_signals(policy, test)  # (N, E)
     mean_macs, scores = [], []

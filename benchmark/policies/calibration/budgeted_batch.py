@@ -1,24 +1,28 @@
-"""The budgeted-batch protocol of MSDNet and DVT with its controls: what a record holds of accuracy for a budget."""
+"""The budgeted-batch protocol of MSDNet and DVT with its controls: accuracy against budget, as a record holds it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from torch import Tensor
 
 from benchmark.policies.calibration import geometric_sweep
-from benchmark.policies.calibration.budget_families import at_random, by_draw, by_measure, sweep_costs
 from benchmark.policies.calibration.evidence import Evidence, outcomes
+from benchmark.policies.calibration.protocol_points import (
+    evidence_by_draw,
+    evidence_by_measure,
+    random_exit_thresholds,
+    sweep_costs,
+)
 from benchmark.policies.calibration.solver import solve
+from benchmark.records.schema import Section
 from benchmark.types import Trace
 
 
-def section(clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, estimate: str = "isotonic") -> dict[str, Any]:
-    """Columns of 59 points: `p`, `budget_gmacs`, and for each way to spend it `gmacs_mean` and `accuracy` on test data.
+def section(clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, estimate: str = "isotonic") -> Section:
+    """Columns of 59 points: `p`, `budget_gmacs`, and for each method `gmacs_mean` and `accuracy` on test data.
 
-    The ways: `budget`, the solver's thresholds on confidence; `geometric`, the released sweep; `entropy`, the solver's
-    on entropy; `random`, exits drawn with budget's shares. clean: the calibration trace, where thresholds are found;
-    `calibration_accuracy` stands beside, so that what was only luck there can be seen. macs (N, E) cumulative.
+    The methods: `budget`, the solver on confidence; `geometric`, the released sweep; `entropy`, the solver on entropy;
+    `random`, exits drawn with budget's shares. clean: the calibration trace, where thresholds are found;
+    `calibration_accuracy` shows how much of a result is overfitting. macs (N, E) cumulative.
     """
     sure, unsure, drawn = (_both(clean, clean_macs, test, macs, kind) for kind in ("confidence", "entropy", "draw"))
     sweep, budgets = geometric_sweep.sweep(sure[0]), sweep_costs(sure[0])
@@ -27,16 +31,16 @@ def section(clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, estimat
         "budget": (sure, best),
         "geometric": (sure, sweep),
         "entropy": (unsure, solve(unsure[0], budgets, estimate)),
-        "random": (drawn, at_random(sure[0], drawn[0], budgets, estimate, best)),
+        "random": (drawn, random_exit_thresholds(sure[0], drawn[0], budgets, estimate, best)),
     }
-    said: dict[str, Any] = {"p": list(geometric_sweep.POINTS), "budget_gmacs": [budget / 1e9 for budget in budgets]}
-    return said | {name: _columns(*both, thresholds) for name, (both, thresholds) in ways.items()}
+    points: Section = {"p": list(geometric_sweep.POINTS), "budget_gmacs": [budget / 1e9 for budget in budgets]}
+    return points | {name: _columns(*both, thresholds) for name, (both, thresholds) in ways.items()}
 
 
 def _both(clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, kind: str) -> tuple[Evidence, Evidence]:
     if kind == "draw":
-        return by_draw(clean, clean_macs, 0), by_draw(test, macs, 0)
-    return by_measure(clean, clean_macs, kind), by_measure(test, macs, kind)
+        return evidence_by_draw(clean, clean_macs, 0), evidence_by_draw(test, macs, 0)
+    return evidence_by_measure(clean, clean_macs, kind), evidence_by_measure(test, macs, kind)
 
 
 def _columns(clean: Evidence, test: Evidence, thresholds: Tensor) -> dict[str, list[float]]:

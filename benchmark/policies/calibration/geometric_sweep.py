@@ -1,7 +1,7 @@
-"""The budgeted-batch protocol as MSDNet's and DVT's authors released it: a geometric sweep of exit fractions.
+"""The released budgeted-batch protocol of MSDNet and DVT: a geometric sweep of exit shares.
 
-For q = p / 20, p = 1 … 59, a share ∝ q^k of the samples is meant to leave at exit k = 1 … E. Exit by exit, the
-threshold is the confidence of the ⌊N · share⌋-th most confident sample among those not yet gone.
+For q = p / 20, p = 1 … 59, a share ∝ q^k of the samples should exit at exit k = 1 … E. Exit by exit, the threshold
+is the confidence of the ⌊N · share⌋-th most confident sample that has not exited yet.
 Source: DVT (NeurIPS 2021), released inference; MSDNet (ICLR 2018), section 5.
 """
 
@@ -19,7 +19,7 @@ STEP = 20  # q = p / STEP
 
 
 def shares(q: Tensor, num_exits: int) -> Tensor:
-    """q (P,) > 0 -> the share meant to leave at each exit (P, E), rows of sum 1."""
+    """q (P,) > 0 -> the share that should exit at each exit (P, E), rows of sum 1."""
     return (q.double().log()[:, None] * torch.arange(1, num_exits + 1)).softmax(-1)
 
 
@@ -29,19 +29,19 @@ def released_q() -> Tensor:
 
 
 def thresholds(evidence: Evidence, share: Tensor) -> Tensor:
-    """Shares (P, E) -> thresholds (P, E − 1) found on the evidence; infinite where fewer are left than should leave.
+    """Shares (P, E) -> thresholds (P, E − 1) on the evidence; infinite if fewer samples are left than should exit.
 
-    Samples of equal confidence leave together, and so do those that rounding could exchange, so that more may leave
-    than asked. Thresholds lie between the values of the evidence.
+    Samples of equal confidence, or so close that rounding could exchange them, exit together; more samples than
+    intended may therefore exit. Thresholds lie between the values of the evidence.
     """
     evidence = between_values(evidence)
     n, found = len(evidence), torch.full((len(share), evidence.num_exits - 1), math.inf)
     gone = torch.zeros(len(share), n, dtype=torch.bool)
     for exit_ in range(evidence.num_exits - 1):
-        sure = evidence.sureness[:, exit_]
+        sure = evidence.certainty[:, exit_]
         ordered, order = sure.sort(descending=True, stable=True)
         wanted = (n * share[:, exit_] + 1e-6).floor().long()  # (P,); 1e-6: a third of 3,000 is 1,000
-        left = (~gone[:, order]).cumsum(1, dtype=torch.int32)  # (P, N): how many of those not gone come this far
+        left = (~gone[:, order]).cumsum(1, dtype=torch.int32)  # (P, N): rank among the samples that have not exited
         place = torch.searchsorted(left, wanted.clamp(min=1)[:, None].int())[:, 0]
         enough = (wanted > 0) & (place < n)
         found[enough, exit_] = ordered[place[enough]]

@@ -1,10 +1,10 @@
 """Thresholds with a guarantee: the cheapest at which the loss of accuracy on new data is bounded (risk control).
 
-A threshold chosen by its mean on calibration data loses more than that on new data about every second time. Here a
-statistical test stands between: thresholds are tested from the safest to the cheapest, and the last before the first
-failure is taken. With probability `Guarantee.probability` over the draw of the calibration data, the accuracy that
-exiting early loses on new data of the same distribution is then at most `max_drop`. Sources: Learn then Test
-(Angelopoulos et al., 2021); CALM (Schuster et al., 2022); Fast yet Safe (Jazbec et al., 2024).
+A threshold chosen by its mean loss on calibration data loses more on new data about half of the time. Here thresholds
+are tested from the safest to the cheapest, and the last before the first failure is taken. With probability
+`Guarantee.probability` over the draw of the calibration data, the accuracy that early exit loses on new data of the
+same distribution is then at most `max_drop`. Sources: Learn then Test (Angelopoulos et al., 2021); CALM (Schuster et
+al., 2022); Fast yet Safe (Jazbec et al., 2024).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, trace_signals
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration.risk_bounds import Bound, LossSequence, betting, conformal, hoeffding_bentkus
 from benchmark.policies.calibration.threshold_grid import candidates
+from benchmark.policies.replay import trace_signals
 from benchmark.types import ExitbenchError, Metric, NotApplicable, Trace
 from benchmark.utils import checks
 
@@ -33,10 +34,10 @@ BOUNDS: dict[str, tuple[Bound, str]] = {
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What is promised of a chosen threshold; nothing at probability 0.
+    """The guarantee of a chosen threshold; none at probability 0.
 
-    probability: with which, over the draw of the calibration data, the promise holds. bound: "hb", "wsr", or "crc",
-    which promises the mean over such draws instead, whatever the probability.
+    probability: that the guarantee holds, over the draw of the calibration data. bound: "hb", "wsr", or "crc", which
+    guarantees the mean over such draws instead and does not use the probability.
     """
 
     probability: float = 0.0
@@ -51,15 +52,15 @@ class Guarantee:
         checks.choice("policy.bound", self.bound, BOUNDS)
 
     @classmethod
-    def of_node(cls, node: Mapping[str, Any]) -> Guarantee:
-        """The guarantee that a plain `conf/policy` node asks for; none where the node has no such keys."""
+    def from_config(cls, node: Mapping[str, Any]) -> Guarantee:
+        """The guarantee of a `conf/policy` node; none if it has no such keys."""
         return cls(node.get("guarantee") or 0.0, node.get("bound", "wsr"))
 
     def __bool__(self) -> bool:
         return self.probability > 0
 
     def facts(self) -> dict[str, float | str]:
-        """The promise as the operating point of a record holds it; its `max_drop` and sample size stand beside it."""
+        """The guarantee as the operating point of a record holds it, beside `max_drop` and the sample size."""
         return {
             "guarantee": self.probability,
             "bound": self.bound,
@@ -67,8 +68,8 @@ class Guarantee:
         }
 
     def check(self, policy: ThresholdPolicy, metric: Metric, chosen: bool) -> None:
-        """Raise NotApplicable for a rule, a metric or a threshold that no guarantee can be given for."""
-        if not self or stays_to_the_end(policy):
+        """Raise NotApplicable for a rule, metric or threshold without a valid guarantee."""
+        if not self or never_exits(policy):
             return
         if not policy.tunable or hasattr(policy, "fit"):
             raise NotApplicable(
@@ -90,25 +91,25 @@ class Guarantee:
 NO_GUARANTEE = Guarantee()
 
 
-def stays_to_the_end(policy: ThresholdPolicy) -> bool:
+def never_exits(policy: ThresholdPolicy) -> bool:
     """Whether the rule is `never`, which loses nothing and needs no guarantee."""
     return not policy.tunable and policy.threshold == math.inf
 
 
 def exit_losses(right: Tensor) -> dict[str, Tensor]:
-    """What answering at each exit loses against the last: right (N, E) bool -> tables (N, E) int8, 0 at the last exit.
+    """Loss of answering at each exit instead of the last: right (N, E) bool -> tables (N, E) int8, 0 at the last exit.
 
     signed: 1 where only the last exit is right, −1 where only this one is; its mean is the loss of accuracy.
     lost: its positive part, 0 or 1, whose mean is never below the loss of accuracy.
-    lost_since: whether that is so here or at any later exit, which cannot fall as samples leave earlier.
+    lost_since: the maximum of `lost` at this and all later exits, which never falls as samples exit earlier.
     """
     signed = right[:, -1:].to(torch.int8) - right.to(torch.int8)
     lost = signed.clamp(min=0)
     return {"signed": signed, "lost": lost, "lost_since": lost.flip(1).cummax(1).values.flip(1)}
 
 
-def safe_above(confidence: Tensor, losses: Tensor, bound: Bound, max_drop: float, error: float) -> float:
-    """The confidence above which samples may leave: infinity if none may, minus infinity if all may.
+def safe_confidence(confidence: Tensor, losses: Tensor, bound: Bound, max_drop: float, error: float) -> float:
+    """The confidence above which samples may exit: infinity if none may, minus infinity if all may.
 
     confidence (N, E − 1): of each exit, larger is more confident. losses (N, E): of the kind that the bound takes.
     """
@@ -120,12 +121,12 @@ def safe_above(confidence: Tensor, losses: Tensor, bound: Bound, max_drop: float
 
 
 def loss_sequence(confidence: Tensor, losses: Tensor) -> tuple[Tensor, LossSequence]:
-    """The losses as a threshold falls through all confidences, and the values (K,) at which they change, falling.
+    """The losses as a threshold falls through all confidences, and the descending values (K,) at which they change.
 
-    The first is infinity, where nothing has changed yet but a test without a loss may fail, on too few samples.
+    The first value is infinity: no sample exits and there is no loss, but the test can fail if samples are too few.
     """
-    highest = confidence.cummax(1).values  # a sample has left by exit k where this reaches the threshold
-    change = losses[:, :-1] - losses[:, 1:]  # of leaving at k instead of k + 1
+    highest = confidence.cummax(1).values  # a sample has exited by exit k if this reaches the threshold
+    change = losses[:, :-1] - losses[:, 1:]  # of exiting at k instead of k + 1
     moving = (change != 0) & (highest > -math.inf)
     sample, exit_ = moving.nonzero(as_tuple=True)
     value, order = highest[sample, exit_].sort(descending=True)
@@ -137,15 +138,15 @@ def loss_sequence(confidence: Tensor, losses: Tensor) -> tuple[Tensor, LossSeque
 
 
 def guaranteed_threshold(policy: ThresholdPolicy, trace: Trace, max_drop: float, guarantee: Guarantee) -> float:
-    """The cheapest threshold with the guarantee on a calibration trace, between the values seen.
+    """The cheapest threshold with the guarantee on a calibration trace; it lies between the trace's values.
 
-    Infinite, so that no sample leaves early, where even a threshold without a single loss does not pass.
+    Infinite, so that no sample exits early, if even a threshold without a single loss fails the test.
     """
     bound, kind = BOUNDS[guarantee.bound]
     sign = 1 if policy.rising else -1
     confidence = sign * trace_signals(policy, trace)[:, :-1].float()
     losses = exit_losses(trace.logits.argmax(-1) == trace.labels[:, None])[kind]
-    limit = safe_above(confidence, losses, bound, max_drop, 1 - guarantee.probability)
+    limit = safe_confidence(confidence, losses, bound, max_drop, 1 - guarantee.probability)
     if limit == math.inf:
         return sign * math.inf
     at = sign * candidates(policy, trace, confidence.numel() + 2)

@@ -1,22 +1,23 @@
-"""Where on its accuracy–cost curve a rule is run: chosen on calibration data, by replaying a trace."""
+"""The operating point of a rule on its accuracy–cost curve, chosen on calibration data by replaying a trace."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, trace_depths
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration.evidence import outcomes
-from benchmark.policies.calibration.guarantee import NO_GUARANTEE, Guarantee, guaranteed_threshold, stays_to_the_end
+from benchmark.policies.calibration.guarantee import NO_GUARANTEE, Guarantee, guaranteed_threshold, never_exits
 from benchmark.policies.calibration.per_exit import PerExit
-from benchmark.policies.calibration.score_curve import CALLED, Leaving, full_score, scores
+from benchmark.policies.calibration.score_curve import MAX_METRIC_CALLS, ExitOrder, full_score, scores
 from benchmark.policies.calibration.threshold_grid import candidates
+from benchmark.policies.replay import trace_depths
 from benchmark.records import metrics
+from benchmark.records.schema import Section
 from benchmark.types import ExitbenchError, Metric, Trace
 
 
@@ -24,7 +25,7 @@ from benchmark.types import ExitbenchError, Metric, Trace
 class OperatingPoint:
     """A chosen threshold and how it was chosen; accuracies and scores are on the calibration split.
 
-    metric: what `max_drop` is a drop of. Records that do not say it were chosen on accuracy.
+    metric: that `max_drop` refers to; accuracy for records without it.
 
     A rule with a threshold for each exit has no one `threshold` (infinity) but `facts` with its `thresholds`.
     """
@@ -38,15 +39,15 @@ class OperatingPoint:
     metric: str = "accuracy"
     calibration_score: float | None = None
     calibration_score_full: float | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Section = field(default_factory=dict)
 
-    def section(self) -> dict[str, Any]:
-        """As a record holds it; an infinite threshold, which is no threshold, as None."""
-        said = {name: value for name, value in asdict(self).items() if name != "facts"}
-        return {**said, "threshold": self.threshold if math.isfinite(self.threshold) else None, **self.facts}
+    def section(self) -> Section:
+        """As a record holds it; an infinite threshold becomes None."""
+        fields = {name: value for name, value in asdict(self).items() if name != "facts"}
+        return {**fields, "threshold": self.threshold if math.isfinite(self.threshold) else None, **self.facts}
 
     def warnings(self) -> list[str]:
-        """What a reader must know of the choice: that no threshold has the guarantee that was wanted."""
+        """A warning if no threshold has the requested guarantee."""
         if "guarantee" not in self.facts or math.isfinite(self.threshold):
             return []
         return [
@@ -57,16 +58,16 @@ class OperatingPoint:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What a rule gives on a trace at K thresholds, each column (K,) float64."""
+    """Results of a rule on a trace at K thresholds, columns (K,) float64."""
 
-    threshold: Tensor  # nan for a rule with one for each exit
+    threshold: Tensor  # nan for a rule with one per exit
     accuracy: Tensor
     macs: Tensor  # mean over samples
     depth: Tensor  # mean over samples
     score: Tensor  # the task's metric
 
-    def rows(self, at_most: int = 101) -> list[dict[str, Any]]:
-        """Plain rows for a record, evenly thinned, from the cheapest to the dearest."""
+    def rows(self, at_most: int = 101) -> list[Section]:
+        """Plain rows for a record, evenly subsampled, by ascending cost."""
         order = torch.argsort(self.macs, stable=True)
         keep = order[torch.linspace(0, len(order) - 1, min(at_most, len(order))).round().long()]
         columns = [column[keep].tolist() for column in (self.accuracy, self.macs / 1e9, self.depth)]
@@ -76,8 +77,8 @@ class Curve:
 
 
 def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor, metric: Metric = "accuracy") -> Curve:
-    """What replaying a trace at thresholds `at` (K,) gives, exactly; macs (N, E) cumulative."""
-    leaving = Leaving.of(policy, trace, at)
+    """Exact results of replaying a trace at thresholds `at` (K,); macs (N, E) cumulative."""
+    leaving = ExitOrder.of(policy, trace, at)
     right = (trace.logits.argmax(-1) == trace.labels[:, None]).double()  # (N, E)
     depths = torch.arange(1, right.shape[1] + 1).double().expand_as(right)
     accuracy, cost, depth = (leaving.totals(table) / len(right) for table in (right, macs, depths))
@@ -85,9 +86,9 @@ def curve(policy: ThresholdPolicy, trace: Trace, macs: Tensor, at: Tensor, metri
     return Curve(at, accuracy, cost, depth, score)
 
 
-def settle(
+def find_operating_point(
     policy: ThresholdPolicy,
-    model: Any,
+    model: object,
     trace: Trace,
     macs: Tensor,
     choose_one: bool,
@@ -95,22 +96,22 @@ def settle(
     metric: Metric = "accuracy",
     guarantee: Guarantee = NO_GUARANTEE,
 ) -> tuple[ThresholdPolicy, OperatingPoint]:
-    """The rule at its operating point, found on a calibration trace: it solves its own thresholds, or has one chosen.
+    """The rule at its operating point on a calibration trace: solved by the rule itself, chosen, or given.
 
-    model: whence a rule with `of_model` takes what the checkpoint carries. macs (N, E) cumulative. metric: what
-    `max_drop` is a drop of. guarantee: how surely new data lose no more than `max_drop`.
+    model: the source of thresholds for a rule with `of_model`. macs (N, E) cumulative. metric: that `max_drop` refers
+    to. guarantee: the probability that new data lose at most `max_drop`.
 
     Raises:
-        NotApplicable: a rule, a metric or a given threshold for which no guarantee holds.
+        NotApplicable: no guarantee holds for this rule, metric or given threshold.
     """
     guarantee.check(policy, metric, choose_one)
-    bind: Callable[[Any], ThresholdPolicy] | None = getattr(policy, "of_model", None)
+    bind: Callable[[object], ThresholdPolicy] | None = getattr(policy, "of_model", None)
     policy = bind(model) if bind else policy
     fit: Callable[[Trace, Tensor], ThresholdPolicy] | None = getattr(policy, "fit", None)
     if fit:
         policy = fit(trace, macs)
         return policy, _solved(policy, trace, macs, metric)
-    if guarantee and not stays_to_the_end(policy):
+    if guarantee and not never_exits(policy):
         point = guaranteed(policy, trace, macs, max_drop, guarantee)
     else:
         point = (choose if choose_one else given)(policy, trace, macs, max_drop, metric)
@@ -130,9 +131,9 @@ def _solved(policy: ThresholdPolicy, trace: Trace, macs: Tensor, metric: Metric)
     )
 
 
-def family(policy: PerExit, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> Curve:
-    """What the rule's 59 points, found on the calibration trace `clean`, give on the trace `test`."""
-    found = outcomes(policy.evidence(test, macs), policy.family(clean, clean_macs))
+def protocol_curve(policy: PerExit, clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor) -> Curve:
+    """Results on the trace `test` of the rule's 59 points, found on the calibration trace `clean`."""
+    found = outcomes(policy.evidence(test, macs), policy.protocol_thresholds(clean, clean_macs))
     return Curve(torch.full_like(found.macs, math.nan), found.accuracy, found.macs, found.depth, found.accuracy)
 
 
@@ -141,16 +142,16 @@ def choose(
 ) -> OperatingPoint:
     """The cheapest threshold whose score on the calibration trace is within `max_drop` of the last exit's.
 
-    It lies between the values seen (see `threshold_grid`).
+    It lies between values of the trace (see `threshold_grid`).
 
     Raises:
         ExitbenchError: max_drop outside [0, 1].
     """
     _check_drop(max_drop)
     full = full_score(trace, metric)
-    at = candidates(policy, trace, CALLED if callable(metric) else 1000)
+    at = candidates(policy, trace, MAX_METRIC_CALLS if callable(metric) else 1000)
     found = curve(policy, trace, macs, at, metric)
-    # 1e-9: a drop of exactly max_drop is within it, whatever the rounding of the two means.
+    # 1e-9: rounding of the two means must not exclude a drop of exactly max_drop.
     allowed = found.score >= full - max_drop - 1e-9
     best = int(torch.where(allowed, found.macs, math.inf).argmin())
     return OperatingPoint(
@@ -167,7 +168,7 @@ def guaranteed(
 ) -> OperatingPoint:
     """The cheapest threshold with the guarantee that new data lose at most `max_drop` of accuracy.
 
-    Infinite where there is none: then all samples run to the last exit. Raises ExitbenchError as `choose` does.
+    Infinite if there is none: then all samples run to the last exit. Raises ExitbenchError as `choose` does.
     """
     _check_drop(max_drop)
     chosen = policy.at(guaranteed_threshold(policy, trace, max_drop, guarantee))
@@ -178,7 +179,7 @@ def guaranteed(
 def given(
     policy: ThresholdPolicy, trace: Trace, macs: Tensor, max_drop: float, metric: Metric = "accuracy"
 ) -> OperatingPoint:
-    """The policy's own threshold, with what it gives on the calibration split."""
+    """The policy's own threshold and its results on the calibration split."""
     found = curve(policy, trace, macs, torch.tensor([policy.threshold], dtype=torch.float64), metric)
     return OperatingPoint(
         threshold=policy.threshold,
@@ -194,8 +195,8 @@ def _check_drop(max_drop: object) -> None:
         raise ExitbenchError(f"policy.max_drop: expected a drop of the metric in [0, 1], got {max_drop!r}")
 
 
-def _on_calibration(trace: Trace, metric: Metric, accuracy: float) -> dict[str, Any]:
-    """The fields of an operating point that every way to find one fills alike."""
+def _on_calibration(trace: Trace, metric: Metric, accuracy: float) -> Section:
+    """Fields that all operating points have in common."""
     return {
         "calibration_n": len(trace.labels),
         "calibration_accuracy": accuracy,

@@ -1,4 +1,4 @@
-"""Rules with one threshold per exit instead of one for all: what they share, live, on traces and in records."""
+"""Base class of rules with one threshold per exit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -14,16 +14,17 @@ from torch import Tensor
 from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration import geometric_sweep
 from benchmark.policies.calibration.evidence import Evidence
+from benchmark.records.schema import Section
 from benchmark.types import ExitbenchError, Trace
 from benchmark.utils import checks
 
 
 @dataclass(frozen=True)
 class PerExit(ThresholdPolicy):
-    """Stops at exit k where `sureness` reaches that exit's own of the `thresholds`; the last exit always answers.
+    """Stops at exit k if `certainty` reaches threshold k of `thresholds`; the last exit always answers.
 
-    thresholds: one for each exit but the last, larger is stricter, infinity where none leaves; empty until `fit`.
-    As a `ThresholdPolicy` its signal is what is left over that threshold, and the one `threshold` is 0.
+    thresholds: one for each exit but the last, larger is stricter, infinity if no sample exits; empty until `fit`.
+    As a `ThresholdPolicy` its signal is certainty − threshold, compared with `threshold` 0.
     """
 
     threshold: float = 0.0
@@ -42,27 +43,27 @@ class PerExit(ThresholdPolicy):
         object.__setattr__(self, "thresholds", tuple(map(float, self.thresholds)))
 
     @abstractmethod
-    def sureness(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) and state (b, …) -> how sure (b,), larger is surer, and the next state."""
+    def certainty(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (b, C) and state (b, …) -> certainty (b,), larger is more certain, and the next state."""
 
     @abstractmethod
-    def family(self, trace: Trace, macs: Tensor) -> Tensor:
-        """Thresholds (P, E − 1) of the rule's 59 points, from the cheapest to the dearest, found on a trace."""
+    def protocol_thresholds(self, trace: Trace, macs: Tensor) -> Tensor:
+        """Thresholds (P, E − 1) of the rule's 59 points by ascending cost, found on a trace."""
 
     @abstractmethod
     def fit(self, trace: Trace, macs: Tensor) -> Self:
         """The rule with thresholds found on a calibration trace; macs (N, E) cumulative."""
 
     def at(self, threshold: float) -> Self:
-        """The rule itself: no one threshold moves it."""
+        """The rule itself: it has no single threshold."""
         return self
 
-    def facts(self, trace: Trace, macs: Tensor) -> dict[str, Any]:
-        """What a record's operating point says beside the thresholds."""
+    def facts(self, trace: Trace, macs: Tensor) -> Section:
+        """Further facts for the operating point of a record."""
         return {}
 
     def written(self) -> list[float | None]:
-        """The thresholds as a record holds them: None where none leaves."""
+        """The thresholds as a record holds them: None if no sample exits there."""
         return [value if math.isfinite(value) else None for value in self.thresholds]
 
     def with_thresholds(self, found: Tensor) -> Self:
@@ -70,43 +71,43 @@ class PerExit(ThresholdPolicy):
         return replace(self, thresholds=tuple(found.tolist()))
 
     def start(self, size: int, device: str) -> Tensor:
-        """State (b, 1): exits seen. Subclasses may keep more columns after it."""
+        """State (b, 1): exits so far. Subclasses may add columns after it."""
         return torch.zeros(size, 1, device=device)
 
     def signal(self, logits: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) -> sureness over this exit's threshold (b,); infinity at the last exit."""
+        """Logits (b, C) -> certainty minus this exit's threshold (b,); infinity at the last exit."""
         if not self.thresholds:
             raise ExitbenchError(
                 f"policy {self.name}: expected thresholds found on calibration data, got none; "
                 "a run finds them, an attack's source_policy must be a rule of one threshold"
             )
-        sure, after = self.sureness(logits, state)
-        seen = state[:, 0]
-        after = torch.cat([seen[:, None] + 1, after[:, 1:]], 1)
-        return sure.float() - _ladder(self.thresholds, str(logits.device))[seen.long()], after
+        certainty, after = self.certainty(logits, state)
+        index = state[:, 0]
+        after = torch.cat([index[:, None] + 1, after[:, 1:]], 1)
+        return certainty.float() - _threshold_column(self.thresholds, str(logits.device))[index.long()], after
 
     @abstractmethod
     def evidence(self, trace: Trace, macs: Tensor) -> Evidence:
-        """What solvers need of a trace, by this rule's sureness; macs (N, E) cumulative."""
+        """What solvers need of a trace, with this rule's certainty; macs (N, E) cumulative."""
 
 
 @functools.lru_cache(maxsize=64)
-def _ladder(thresholds: tuple[float, ...], device: str) -> Tensor:
-    """The thresholds (E,) float32, the last exit's minus infinity; kept, as a step is timed."""
+def _threshold_column(thresholds: tuple[float, ...], device: str) -> Tensor:
+    """The thresholds (E,) float32, minus infinity at the last exit; cached, because steps are timed."""
     return torch.tensor([*thresholds, -math.inf], device=device)
 
 
-def budget_given(gmacs: object) -> None:
-    """Raise ExitbenchError unless a budget is named; whether it can be met, only the calibration data say."""
+def check_budget(gmacs: object) -> None:
+    """Raise ExitbenchError unless a budget is given; only calibration data show whether it can be met."""
     if gmacs is None:
         raise ExitbenchError(
             "policy.gmacs: expected a budget of GMACs a sample, such as policy.gmacs=0.02, got none; a record of "
-            "policy=never says what each exit costs"
+            "policy=never shows the cost of each exit"
         )
     checks.positive("policy.gmacs", gmacs)
 
 
-def point_given(point: object) -> None:
+def check_point(point: object) -> None:
     """Raise ExitbenchError unless it is one of the protocol's 59 points."""
     if isinstance(point, bool) or not isinstance(point, int) or point not in geometric_sweep.POINTS:
         raise ExitbenchError(f"policy.point: expected a point p from 1 to 59, got {point!r}")

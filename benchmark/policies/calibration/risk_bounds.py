@@ -17,7 +17,7 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-BLOCK = 16_000  # losses that the betting bound works on at once: few, as it stops at the first failure
+BLOCK = 16_000  # losses that the betting bound handles at a time: few, as it stops at the first failure
 LARGEST_BET = 0.75  # of the bet that could lose everything (Waudby-Smith and Ramdas, 2023, section 3)
 
 
@@ -71,7 +71,7 @@ def hoeffding_bentkus(losses: LossSequence, limit: float, error: float) -> int:
 
 
 def betting(losses: LossSequence, limit: float, error: float) -> int:
-    """Losses in [−1, 1]: those thresholds pass for which a gambler against "the risk is above `limit`" grows rich.
+    """Losses in [−1, 1]: those thresholds pass for which betting against "the risk is above `limit`" wins enough.
 
     A game that the hypothesis makes unfavourable: capital is multiplied, sample by sample, by 1 + b (m − x) for the
     loss scaled to x in [0, 1] and the limit scaled to m. Under the hypothesis it exceeds 1 / error with probability at
@@ -100,7 +100,7 @@ def _capital(losses: Tensor, limit: float, error: float) -> Tensor:
 def conformal(losses: LossSequence, limit: float, error: float) -> int:
     """Losses in [0, 1] that never fall from one threshold to the next: the mean risk of what passes is at most `limit`.
 
-    The mean is over draws of the calibration data, so `error` has no part in it: (total + 1) / (n + 1) ≤ limit
+    The mean is over draws of the calibration data, so `error` is not used: (total + 1) / (n + 1) ≤ limit
     (Angelopoulos et al., "Conformal Risk Control", 2022, theorem 1).
     """
     return _first((losses.totals().numpy() + 1) / (losses.n + 1) > limit)

@@ -1,7 +1,7 @@
-"""Where a threshold may lie: midway between neighbouring values of the calibration split, never on a value.
+"""Candidate thresholds: midway between neighbouring values of the calibration split, never on a value.
 
-A threshold on a sample's own value decides that sample by rounding: another batch, processor or GPU moves a logit by
-some 1e-5 of its size, and the sample leaves elsewhere. Values that rounding could exchange are not separated.
+If a threshold is a sample's own value, rounding decides that sample: another batch, processor or GPU moves a logit by
+about 1e-5 of its size, and the sample exits elsewhere. Values that rounding could exchange are not separated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmark.policies.base import ThresholdPolicy, signals
+from benchmark.policies.base import ThresholdPolicy
+from benchmark.policies.replay import signals
 from benchmark.types import Trace
 
 ROUNDING = 2e-5  # of a sample's largest logit: twice what batched and single runs differ by
@@ -20,26 +21,26 @@ END = 1e-3  # of the signals' span: how far beyond all values the two ends lie
 
 
 def signal_margins(policy: ThresholdPolicy, trace: Trace) -> Tensor:
-    """How far rounding can move the rule's signal at every exit (N, E), 0 where it moves it by whole steps or not."""
+    """How far rounding can move the rule's signal at every exit (N, E); 0 if it cannot, or only by whole steps."""
     if policy.reads == "hindsight":
         return torch.zeros(trace.logits.shape[:2])
     extra = None if trace.extra is None else trace.extra + ROUNDING * trace.extra.abs().clamp(min=1)
-    moved = signals(policy, nudged(trace.logits), extra, trace.labels)
+    moved = signals(policy, perturbed(trace.logits), extra, trace.labels)
     return (moved - signals(policy, trace.logits, trace.extra, trace.labels)).abs().float().nan_to_num(0, 0, 0)
 
 
-def nudged(logits: Tensor) -> Tensor:
-    """Logits (…, C) moved as rounding could at worst, the answer kept: the best class up and the others down."""
+def perturbed(logits: Tensor) -> Tensor:
+    """Logits (…, C) with the worst rounding that keeps the answer: the best class up and the others down."""
     size = ROUNDING * logits.abs().amax(-1, keepdim=True)
     up = torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1])
     return logits + size * (2 * up - 1)
 
 
-def cuts(values: Tensor, margins: Tensor, at_most: int = 0) -> Tensor:
-    """Midpoints (K,) float32, ascending, of gaps between values (n,) that rounding by their margins (n,) keeps open.
+def gap_midpoints(values: Tensor, margins: Tensor, at_most: int = 0) -> Tensor:
+    """Ascending midpoints (K,) float32 of gaps between values (n,) that rounding by their margins (n,) cannot close.
 
-    at_most: so many at most, spread evenly over the values, the widest gap of each neighbourhood; 0 for all.
-    Where the values lie so close that most neighbourhoods have no open gap, the widest ones serve all the same.
+    at_most: number of midpoints, spread evenly over the values, the widest gap of each neighbourhood; 0 for all. If
+    values are so dense that most neighbourhoods have no open gap, their widest gaps are used.
     """
     finite = values.isfinite()
     ordered, order = values[finite].float().sort()
@@ -66,10 +67,10 @@ def _widest(openness: Tensor, bins: int) -> Tensor:
 
 
 def thresholds(signal: Tensor, rising: bool, at_most: int = 1000, margins: Tensor | None = None) -> Tensor:
-    """Thresholds (K,) float64 that part the signals (N, E), from one that stops none early to one that stops all.
+    """Thresholds (K,) float64 that separate the signals (N, E), from one that stops none early to one that stops all.
 
-    margins (N, E): how far rounding moves each signal; none unless given. The last exit's signals do not count, and an
-    infinite signal is on its side of every threshold.
+    margins (N, E): how far rounding moves each signal; 0 by default. The last exit's signals are not used, nor are
+    infinite ones, which no threshold changes.
     """
     seen = signal[:, :-1].float()
     margins = torch.zeros_like(seen) if margins is None else margins[:, :-1]
@@ -78,27 +79,27 @@ def thresholds(signal: Tensor, rising: bool, at_most: int = 1000, margins: Tenso
         return torch.zeros(1, dtype=torch.float64)
     low, high = float(finite.min()), float(finite.max())
     beyond = max(END * (high - low or 1.0), 2 * float(margins.max()))
-    inner = cuts(seen.flatten(), margins.flatten(), max(1, at_most - 2)).double()
+    inner = gap_midpoints(seen.flatten(), margins.flatten(), max(1, at_most - 2)).double()
     return torch.cat([torch.tensor([low - beyond], dtype=torch.float64), inner, torch.tensor([high + beyond]).double()])
 
 
 def candidates(policy: ThresholdPolicy, trace: Trace, at_most: int = 1000) -> Tensor:
-    """The thresholds (K,) among which one is chosen for a rule on a calibration trace."""
+    """The thresholds (K,) from which one is chosen for a rule on a calibration trace."""
     signal = signals(policy, trace.logits, trace.extra, trace.labels)
     return thresholds(signal, policy.rising, at_most, signal_margins(policy, trace))
 
 
 def measure_margins(logits: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
     """How far rounding can move a measure of logits (…, C) -> (…,)."""
-    return (measure(nudged(logits)) - measure(logits)).abs().float()
+    return (measure(perturbed(logits)) - measure(logits)).abs().float()
 
 
-def snapped(values: Tensor, margins: Tensor) -> Tensor:
-    """Values (n,) lowered to the cut below each, so that what is chosen among them lies between values seen.
+def lowered_to_midpoints(values: Tensor, margins: Tensor) -> Tensor:
+    """Values (n,) lowered to the midpoint below each, so that a threshold chosen among them lies between values.
 
-    What lies below every cut gets a value below all of them.
+    Values below all midpoints get a value below all of them.
     """
-    at = cuts(values, margins)
+    at = gap_midpoints(values, margins)
     lowest = values.min() - max(END * float(values.max() - values.min()), 1e-6)
     steps = torch.cat([lowest.float()[None], at])
     return steps[torch.searchsorted(at, values.contiguous(), right=True)]

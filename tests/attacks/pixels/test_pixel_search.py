@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from benchmark.attacks import forward, objectives
 from benchmark.attacks.pixels.norm_balls import Linf, linf_bounds
 from benchmark.attacks.pixels.search import PixelSearch
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.patience import Patience
 from benchmark.types import Batch, EarlyExitModel, ExitbenchError, ImageSample, Objective, Perturbed, Policy
@@ -57,7 +57,7 @@ def assert_bounds(
 
 def depths(samples: Sequence[ImageSample]) -> list[float]:
     with torch.no_grad():
-        return decide.replay(POLICY, forward.all_exits(MODEL, MODEL.collate(samples))).double().tolist()
+        return exit_depths.replay(POLICY, forward.all_exits(MODEL, MODEL.collate(samples))).double().tolist()
 
 
 @settings(max_examples=30, deadline=None)

@@ -16,7 +16,7 @@ from benchmark.attacks import forward, objectives
 from benchmark.attacks.words import candidates, edits, vocabulary
 from benchmark.attacks.words.search import WordSearch
 from benchmark.attacks.words.search_state import SearchState, Version
-from benchmark.policies import base as decide
+from benchmark.policies import replay as exit_depths
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
@@ -52,7 +52,7 @@ def changed_token_words(before: Sequence[str], after: Sequence[str]) -> int:
 
 def depths(policy: Policy, samples: Sequence[TextSample]) -> list[float]:
     with torch.no_grad():
-        return decide.replay(policy, forward.all_exits(MODEL, MODEL.collate(samples))).double().tolist()
+        return exit_depths.replay(policy, forward.all_exits(MODEL, MODEL.collate(samples))).double().tolist()
 
 
 @settings(max_examples=12, deadline=None)

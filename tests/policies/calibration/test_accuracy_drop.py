@@ -5,7 +5,6 @@ import torch
 from test_operating_point import random_trace
 
 from benchmark.policies.always_first import AlwaysFirst
-from benchmark.policies.base import trace_depths
 from benchmark.policies.calibration import accuracy_drop
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
@@ -13,6 +12,7 @@ from benchmark.policies.never import Never
 from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.replay import trace_depths
 from benchmark.policies.vote import Vote
 from benchmark.records import metrics
 from benchmark.types import Trace

@@ -14,10 +14,10 @@ from small_models import small_dvt
 from benchmark.attacks.clean import Clean
 from benchmark.benches import budget_curve
 from benchmark.hardware.profiles import resolve
-from benchmark.policies.base import replay
 from benchmark.policies.budget import Budget
 from benchmark.policies.calibration import budgeted_batch
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.replay import replay
 from benchmark.records import record
 from benchmark.run import examples
 from benchmark.run.pipeline import Settings, run

@@ -12,7 +12,6 @@ from scipy.stats import binom
 from test_operating_point import random_trace
 
 from benchmark.policies.always_first import AlwaysFirst
-from benchmark.policies.base import trace_depths
 from benchmark.policies.budget import Budget
 from benchmark.policies.calibration import operating_point
 from benchmark.policies.calibration.guarantee import (
@@ -21,13 +20,14 @@ from benchmark.policies.calibration.guarantee import (
     exit_losses,
     guaranteed_threshold,
     loss_sequence,
-    safe_above,
+    safe_confidence,
 )
 from benchmark.policies.calibration.risk_bounds import LossSequence, betting, conformal, hoeffding_bentkus
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.never import Never
 from benchmark.policies.patience import Patience
+from benchmark.policies.replay import trace_depths
 from benchmark.types import ExitbenchError, NotApplicable, Trace
 
 DRAWS, SIZE, LIMIT, ERROR = 2000, 400, 0.03, 0.05
@@ -53,7 +53,7 @@ def outcome(confidence: torch.Tensor, table: torch.Tensor, above: torch.Tensor) 
     return totals[last.clamp(min=0)] / len(table)
 
 
-def draws(bound, kind: str, count: int = DRAWS) -> tuple[torch.Tensor, torch.Tensor]:
+def random_draws(bound, kind: str, count: int = DRAWS) -> tuple[torch.Tensor, torch.Tensor]:
     """Over draws of calibration data: the true loss of accuracy (count,), and the true mean cost (count,)."""
     confidence, right = population()
     losses = exit_losses(right)
@@ -61,7 +61,7 @@ def draws(bound, kind: str, count: int = DRAWS) -> tuple[torch.Tensor, torch.Ten
     above = []
     for _ in range(count):
         chosen = torch.randint(len(right), (SIZE,), generator=draw)
-        above.append(safe_above(confidence[chosen], losses[kind][chosen], bound, LIMIT, ERROR))
+        above.append(safe_confidence(confidence[chosen], losses[kind][chosen], bound, LIMIT, ERROR))
     cost = torch.tensor(MACS).expand(len(right), 3)
     return outcome(confidence, losses["signed"], torch.tensor(above)), outcome(confidence, cost, torch.tensor(above))
 
@@ -81,7 +81,7 @@ def uncorrected(losses: LossSequence, limit: float, error: float) -> int:
 
 def check_probability(bound, kind: str) -> float:
     """The promise is broken in at most 5% of draws; the mean cost."""
-    loss, cost = draws(bound, kind)
+    loss, cost = random_draws(bound, kind)
     broken = float((loss > LIMIT).double().mean())
     print(f"{bound.__name__}: broken in {broken:.1%} of {DRAWS:,} draws, mean cost {float(cost.mean()):.3f} of 3")
     assert broken <= ERROR + NOISE
@@ -95,13 +95,13 @@ def test_a_guarantee_is_broken_in_few_draws(name):
 
 
 def test_conformal_risk_control_holds_in_the_mean_over_draws():
-    loss, cost = draws(*BOUNDS["crc"])
+    loss, cost = random_draws(*BOUNDS["crc"])
     assert float(loss.mean()) <= LIMIT + 3 * float(loss.std()) / math.sqrt(DRAWS)
     assert float(cost.mean()) < 0.95 * MACS[-1]
 
 
 def test_choosing_by_the_mean_breaks_in_many_draws():
-    loss, cost = draws(by_mean, "signed", 500)
+    loss, cost = random_draws(by_mean, "signed", 500)
     print(f"without a guarantee: broken in {float((loss > LIMIT).double().mean()):.1%}, cost {float(cost.mean()):.3f}")
     assert float((loss > LIMIT).double().mean()) > 0.3
     with pytest.raises(AssertionError):
@@ -200,7 +200,7 @@ def large_trace(seed: int, n: int = 3000) -> tuple[Trace, torch.Tensor]:
 def test_a_rule_gets_the_cheapest_threshold_that_passes(policy, name):
     trace, macs = large_trace(3)
     guarantee = Guarantee(0.9, name)
-    settled, point = operating_point.settle(policy, None, trace, macs, True, 0.1, guarantee=guarantee)
+    settled, point = operating_point.find_operating_point(policy, None, trace, macs, True, 0.1, guarantee=guarantee)
     section = point.section()
     assert (section["guarantee"], section["bound"], section["max_drop"]) == (0.9, name, 0.1)
     assert section["calibration_n"] == 3000
@@ -217,7 +217,9 @@ def test_a_rule_gets_the_cheapest_threshold_that_passes(policy, name):
 @pytest.mark.parametrize("policy", [Confidence(0.5), Entropy(0.5), Patience(1)], ids=lambda policy: policy.name)
 def test_on_too_few_samples_all_run_to_full_depth_and_it_is_said(policy):
     trace, macs = random_trace(4, 20)
-    settled, point = operating_point.settle(policy, None, trace, macs, True, 0.01, guarantee=Guarantee(0.95))
+    settled, point = operating_point.find_operating_point(
+        policy, None, trace, macs, True, 0.01, guarantee=Guarantee(0.95)
+    )
     assert point.section()["threshold"] is None
     assert bool((trace_depths(settled, trace) == 4).all())
     assert "20 calibration samples" in point.warnings()[0]
@@ -246,7 +248,9 @@ def test_what_no_guarantee_holds_for_is_refused(policy, metric, chosen, message)
 
 def test_full_depth_needs_no_guarantee():
     trace, macs = random_trace(6)
-    settled, point = operating_point.settle(Never(), None, trace, macs, False, 0.0, guarantee=Guarantee(0.95))
+    settled, point = operating_point.find_operating_point(
+        Never(), None, trace, macs, False, 0.0, guarantee=Guarantee(0.95)
+    )
     assert settled == Never()
     assert not point.warnings()
 

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.policies.base import replay, signals
 from benchmark.policies.calibration import operating_point, threshold_grid
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.patience import Patience
+from benchmark.policies.replay import replay, signals
 from benchmark.types import ExitbenchError, Trace
 
 POLICIES = [Confidence(0.5), Entropy(0.5), Patience(1)]

@@ -7,14 +7,14 @@ import torch
 from small_models import FAMILIES
 
 from benchmark.cost.macs import cost, table
-from benchmark.policies.base import live, replay, signals
 from benchmark.policies.budget import Budget, build
-from benchmark.policies.calibration import budget_families
+from benchmark.policies.calibration import protocol_points
 from benchmark.policies.calibration.evidence import outcomes
-from benchmark.policies.calibration.operating_point import family, settle
+from benchmark.policies.calibration.operating_point import find_operating_point, protocol_curve
 from benchmark.policies.geometric import Geometric
 from benchmark.policies.official import Official
 from benchmark.policies.random import Random
+from benchmark.policies.replay import live, replay, signals
 from benchmark.run.trace import trace
 from benchmark.types import ExitbenchError, Trace
 
@@ -44,7 +44,7 @@ def test_live_equals_replay_and_the_solver_is_right_about_both(kind):
     model, many, seen, macs = traced(kind)
     model.official = released(model.num_exits)
     for rule in rules(macs):
-        policy, point = settle(rule, model, seen, macs, True, 0.0)
+        policy, point = find_operating_point(rule, model, seen, macs, True, 0.0)
         assert len(policy.thresholds) == len(point.section()["thresholds"]) == model.num_exits - 1
         depth = replay(policy, seen.logits)
         with torch.inference_mode():
@@ -56,7 +56,7 @@ def test_live_equals_replay_and_the_solver_is_right_about_both(kind):
         found = outcomes(policy.evidence(seen, macs), torch.tensor([policy.thresholds]))
         assert float(found.depth) == pytest.approx(float(depth.double().mean()))
         assert float(found.accuracy) == pytest.approx(point.calibration_accuracy)
-        curve = family(policy, seen, macs, seen, macs)
+        curve = protocol_curve(policy, seen, macs, seen, macs)
         assert len(curve.rows()) == 59
         assert curve.rows()[0]["threshold"] is None
 
@@ -88,14 +88,14 @@ def test_random_exits_keep_the_shares_of_the_budget_and_know_nothing_of_the_answ
     shares = outcomes(budget.evidence(seen, macs), torch.tensor([budget.thresholds])).leaving
     drawn = outcomes(control.evidence(seen, macs), torch.tensor([control.thresholds])).leaving
     torch.testing.assert_close(drawn, shares, atol=1e-3, rtol=0)
-    draws = budget_families.draws(logits[:, 0], 0)
-    assert torch.histc(draws, 5, 0, 1).tolist() == pytest.approx([800] * 5, abs=100)
+    random_draws = protocol_points.random_draws(logits[:, 0], 0)
+    assert torch.histc(random_draws, 5, 0, 1).tolist() == pytest.approx([800] * 5, abs=100)
     right = (logits[:, 0].argmax(-1) == labels).float()
-    assert abs(float(torch.corrcoef(torch.stack([draws, right]))[0, 1])) < 0.05
-    other = budget_families.draws(logits[:, 0], 1)
-    assert abs(float(torch.corrcoef(torch.stack([draws, other]))[0, 1])) < 0.05
-    shaken = budget_families.draws(logits[:, 0] + 2e-5 * torch.randn(4000, 10, generator=draw), 0)
-    assert float((shaken - draws).abs().max()) < 5e-4  # nowhere a jump
+    assert abs(float(torch.corrcoef(torch.stack([random_draws, right]))[0, 1])) < 0.05
+    other = protocol_points.random_draws(logits[:, 0], 1)
+    assert abs(float(torch.corrcoef(torch.stack([random_draws, other]))[0, 1])) < 0.05
+    shaken = protocol_points.random_draws(logits[:, 0] + 2e-5 * torch.randn(4000, 10, generator=draw), 0)
+    assert float((shaken - random_draws).abs().max()) < 5e-4  # nowhere a jump
 
 
 def test_budgets_are_kept_where_they_are_calibrated():
@@ -110,11 +110,11 @@ def test_budgets_are_kept_where_they_are_calibrated():
 def test_official_takes_what_the_checkpoint_carries():
     model, _, seen, macs = traced("dvt")
     model.official = released(3)
-    policy, point = settle(Official(point=1), model, seen, macs, True, 0.0)
+    policy, point = find_operating_point(Official(point=1), model, seen, macs, True, 0.0)
     assert point.chosen_by == "released"
     assert point.section()["thresholds"] == [None, pytest.approx(0.3)]
     assert point.section()["released_gmacs"] == [1, 2, 3]
-    assert policy.family(seen, macs).shape == (59, 2)
+    assert policy.protocol_thresholds(seen, macs).shape == (59, 2)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_official_without_thresholds_is_one_line(carried, words):
     model, _, seen, macs = traced("dvt")
     model.official = carried
     with pytest.raises(ExitbenchError, match=words) as refused:
-        settle(Official(), model, seen, macs, True, 0.0)
+        find_operating_point(Official(), model, seen, macs, True, 0.0)
     assert "\n" not in str(refused.value)
 
 

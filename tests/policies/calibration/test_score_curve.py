@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from test_operating_point import random_trace
 from test_threshold_grid import RULES
 
-from benchmark.policies.base import trace_depths
 from benchmark.policies.calibration import accuracy_drop, operating_point
 from benchmark.policies.calibration.score_curve import scores
 from benchmark.policies.calibration.threshold_grid import candidates
 from benchmark.policies.confidence import Confidence
+from benchmark.policies.replay import trace_depths
 from benchmark.records import metrics
 from benchmark.run import collapse
 from benchmark.types import ExitbenchError, Trace

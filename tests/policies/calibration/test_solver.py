@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.policies.calibration import geometric_sweep, solver
-from benchmark.policies.calibration.evidence import Evidence, outcomes, smoothed
+from benchmark.policies.calibration.evidence import Evidence, isotonic_accuracy, outcomes
 from benchmark.types import ExitbenchError
 
 KINDS = [{"exits": 3}, {"exits": 2}, {"exits": 3, "ties": True}, {"exits": 3, "lengths": True}, {"exits": 5, "n": 40}]
@@ -73,9 +73,9 @@ def test_isotonic_does_not_take_luck_for_skill():
 
 def test_smoothing_keeps_what_was_counted():
     evidence = made_up(1, n=500, ties=True)
-    fit = smoothed(evidence)
+    fit = isotonic_accuracy(evidence)
     torch.testing.assert_close(fit.sum(0), evidence.right.double().sum(0))
-    for sure, column in zip(evidence.sureness.T, fit.T, strict=True):
+    for sure, column in zip(evidence.certainty.T, fit.T, strict=True):
         assert (column[sure.argsort(stable=True)].diff() >= -1e-12).all()
 
 
@@ -98,7 +98,7 @@ def test_a_budget_outside_the_range_names_it_and_the_named_ends_are_taken(gmacs)
 
 def test_one_exit_leaves_nothing_to_solve():
     evidence = made_up(2)
-    one = Evidence(evidence.sureness[:, :1], evidence.right[:, :1], evidence.macs[:, :1])
+    one = Evidence(evidence.certainty[:, :1], evidence.right[:, :1], evidence.macs[:, :1])
     with pytest.raises(ExitbenchError, match="at least two exits"):
         solver.solve(one, [1e6])
 
@@ -109,7 +109,7 @@ def test_outcomes_are_those_of_each_sample():
     thresholds[0] = math.inf
     found = outcomes(evidence, thresholds)
     for row, (accuracy, macs, leaving) in enumerate(zip(found.accuracy, found.macs, found.leaving, strict=True)):
-        at = [next((k for k in range(3) if sure[k] >= thresholds[row, k]), 3) for sure in evidence.sureness]
+        at = [next((k for k in range(3) if sure[k] >= thresholds[row, k]), 3) for sure in evidence.certainty]
         samples = torch.arange(50)
         assert float(accuracy) == pytest.approx(float(evidence.right[samples, at].double().mean()))
         assert float(macs) == pytest.approx(float(evidence.macs[samples, at].mean()))
@@ -124,13 +124,13 @@ def slow_sweep(evidence, p):
     gone, found = set(), []
     for k in range(exits - 1):
         wanted, threshold, count = math.floor(n * weights[k] / sum(weights) + 1e-6), math.inf, 0
-        for sample in sorted(range(n), key=lambda s: -float(evidence.sureness[s, k])):
+        for sample in sorted(range(n), key=lambda s: -float(evidence.certainty[s, k])):
             if sample not in gone:
                 count += 1
                 if count == wanted:
-                    threshold = float(evidence.sureness[sample, k])
+                    threshold = float(evidence.certainty[sample, k])
                     break
-        gone |= {s for s in range(n) if float(evidence.sureness[s, k]) >= threshold}
+        gone |= {s for s in range(n) if float(evidence.certainty[s, k]) >= threshold}
         found.append(threshold)
     return found
 
@@ -143,8 +143,8 @@ def test_the_geometric_sweep_is_the_released_one(kind):
     for p in (1, 7, 20, 33, 59):
         released = torch.tensor(slow_sweep(evidence, p))
         # The same samples reach the threshold, which lies below the released one: that is a sample's own value.
-        reached = evidence.sureness[:, :-1] >= released
-        assert torch.equal(evidence.sureness[:, :-1] >= sweep[p - 1], reached)
+        reached = evidence.certainty[:, :-1] >= released
+        assert torch.equal(evidence.certainty[:, :-1] >= sweep[p - 1], reached)
         assert ((sweep[p - 1] < released) | released.isinf()).all()
 
 
@@ -152,5 +152,5 @@ def test_thresholds_lie_between_the_values_seen():
     evidence = made_up(6)
     for row in solver.solve(evidence, [2e6, 3e6]):
         for exit_, value in enumerate(row.tolist()):
-            gap = (evidence.sureness[:, exit_] - value).abs().min()
-            assert gap > 0 or value <= float(evidence.sureness[:, exit_].min())
+            gap = (evidence.certainty[:, exit_] - value).abs().min()
+            assert gap > 0 or value <= float(evidence.certainty[:, exit_].min())

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_operating_point import random_trace
 
-from benchmark.policies.base import replay, signals, trace_depths
 from benchmark.policies.budget import Budget
 from benchmark.policies.calibration import operating_point, threshold_grid
-from benchmark.policies.calibration.threshold_grid import cuts, snapped
+from benchmark.policies.calibration.threshold_grid import gap_midpoints, lowered_to_midpoints
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.geometric import Geometric
@@ -17,6 +16,7 @@ from benchmark.policies.learned import Learned
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.random import Random
+from benchmark.policies.replay import replay, signals, trace_depths
 from benchmark.policies.vote import Vote
 from benchmark.types import Trace
 
@@ -95,7 +95,7 @@ def test_another_batch_composition_decides_alike(policy):
 @given(values=st.lists(st.floats(-5, 5, width=32), min_size=2, max_size=40), margin=st.sampled_from([0.0, 1e-3, 0.2]))
 def test_cuts_lie_strictly_between_values_and_outside_their_margins(values, margin):
     column = torch.tensor(values)
-    at = cuts(column, torch.full_like(column, margin))
+    at = gap_midpoints(column, torch.full_like(column, margin))
     assert torch.equal(at, at.unique())
     for cut in at.tolist():
         distance = (column - cut).abs().min()
@@ -108,7 +108,7 @@ def test_cuts_lie_strictly_between_values_and_outside_their_margins(values, marg
 def test_the_widest_gap_of_each_neighbourhood_is_kept():
     column = torch.arange(1000).float()
     column[500:] += 0.5
-    at = cuts(column, torch.zeros(1000), 10)
+    at = gap_midpoints(column, torch.zeros(1000), 10)
     assert len(at) == 10
     assert 499.75 in at.tolist()
 
@@ -116,7 +116,7 @@ def test_the_widest_gap_of_each_neighbourhood_is_kept():
 def test_snapped_values_part_samples_as_the_values_do():
     draw = torch.Generator().manual_seed(0)
     values = torch.rand(300, generator=draw)
-    lower = snapped(values, torch.zeros(300))
+    lower = lowered_to_midpoints(values, torch.zeros(300))
     assert (lower < values).all()
     for threshold in lower.unique().tolist():
         assert torch.equal(values >= threshold, lower >= threshold)
