@@ -67,7 +67,7 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
 
     from benchmark.cost.matrix_products import products_of, run_in_order
     from benchmark.models.dvt import DVT
-    from benchmark.models.layers.native_library import library, operators_alone
+    from benchmark.models.layers.native_library import library, torch_operators_only
     from benchmark.types import Batch
 
     models = {}
@@ -81,7 +81,7 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     runs: dict[str, Callable[[], Any]] = {name: lambda m=model: list(m.exits(batch)) for name, model in models.items()}
     if library() is not None:
         for name in ("none", "both"):
-            runs[f"{name}, torch's operators"] = operators_alone()(runs[name])
+            runs[f"{name}, torch's operators"] = torch_operators_only()(runs[name])
     runs["both, as usually written"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))
@@ -133,7 +133,7 @@ def usual_exits(model: Any, batch: Any) -> list[Any]:
     return found
 
 
-def _usual_transformer(transformer: Any, pixels: Any, before: Any, hand_out: bool) -> tuple[Any, Any]:
+def _usual_transformer(transformer: Any, pixels: Any, before: Any, return_logits: bool) -> tuple[Any, Any]:
     import torch
 
     from benchmark.models.layers.reuse import Reused
@@ -146,12 +146,12 @@ def _usual_transformer(transformer: Any, pixels: Any, before: Any, hand_out: boo
         mixed = mix.conv2(torch.nn.functional.gelu(mix.conv1(torch.cat(before.relations, 1))))
         mixed = _resized_relations(mixed, transformer.coarse, transformer.grid).chunk(len(transformer.blocks), 1)
     for number, block in enumerate(transformer.blocks):
-        x, logits = _usual_block(block, x, mixed[number] if mixed else None, before, transformer, hand_out)
+        x, logits = _usual_block(block, x, mixed[number] if mixed else None, before, transformer, return_logits)
         relations.append(logits)
     return transformer.head(transformer.norm(x[:, 0])), Reused(x, relations)
 
 
-def _usual_block(block: Any, x: Any, bias: Any, before: Any, transformer: Any, hand_out: bool) -> tuple[Any, Any]:
+def _usual_block(block: Any, x: Any, bias: Any, before: Any, transformer: Any, return_logits: bool) -> tuple[Any, Any]:
     import torch
     from torch.nn import functional as F
 
@@ -159,7 +159,7 @@ def _usual_block(block: Any, x: Any, bias: Any, before: Any, transformer: Any, h
     heads = block.attn.heads
     q, k, v = block.attn.qkv(block.norm1(x)).view(b, t, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
     logits = None
-    if hand_out:
+    if return_logits:
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         logits = logits if bias is None else logits + bias
         attended = logits.softmax(-1) @ v

@@ -21,7 +21,7 @@ from benchmark.models.pretrained.weights import check_state, load_weights, weigh
 from benchmark.models.pretrained.wrappers import split_choice
 from benchmark.types import Batch, ExitbenchError, ImageSample
 
-Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the hand-over of the transformer before
+Running = tuple[Tensor, Reused | None]  # normalised pixels (b, c, S, S), the previous transformer's tensors to reuse
 
 RELEASED_ENDINGS = (".pth.tar", ".pth", ".pt", ".tar", ".bin")
 
@@ -72,9 +72,9 @@ class DVT(nn.Module):
         self.num_exits, self.num_classes, self.image_size = len(grids), num_classes, image_size
         self.relation_reuse = relation_reuse
         self.weights_hash = "untrained"
-        # For the keys of caches: what decides answers and is in no weight.
+        # For cache keys: what changes answers and is not a weight.
         self.settings = {"mean": list(mean), "std": list(std), "image_size": image_size, "eps": eps}
-        self.official: dict[str, Any] = {}  # what an authors' file says beside its weights; see `released_dvt.FACTS`
+        self.official: dict[str, object] = {}  # further fields of a released file; see `released_dvt.FACTS`
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
         make_tokens = TOKENIZERS[tokenizer]
@@ -105,26 +105,27 @@ class DVT(nn.Module):
         return staged_exits(self, batch)
 
     def begin(self, batch: Batch) -> Running:
-        """See `StagedModel`: normalised pixels, and nothing to reuse yet."""
+        """See `StagedModel`: normalised pixels, and no tensors to reuse yet."""
         return self._normalise(batch.inputs["pixels"]), None
 
     def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
         """Run transformer `depth`."""
         pixels, before = running
         transformer = self.transformers[depth - 1]
-        logits, handed = transformer(pixels, before, hand_out=self.relation_reuse and depth < self.num_exits)
-        return logits, (pixels, handed)
+        logits, reused = transformer(pixels, before, return_logits=self.relation_reuse and depth < self.num_exits)
+        return logits, (pixels, reused)
 
     def select(self, running: Running, rows: Tensor) -> Running:
-        """Dropped images leave the pixels and the hand-over alike."""
-        pixels, handed = running
-        return pixels[rows], None if handed is None else handed.keep(rows)
+        """Select images, their pixels and their reused tensors."""
+        pixels, reused = running
+        return pixels[rows], None if reused is None else reused.select(rows)
 
     def join(self, parts: Sequence[Running]) -> Running:
-        """Images in order, with what their transformers handed over."""
-        handed = [before for _, before in parts if before is not None]
-        relations = [torch.cat(blocks) for blocks in zip(*(one.relations for one in handed), strict=True)]
-        return torch.cat([pixels for pixels, _ in parts]), Reused(torch.cat([h.features for h in handed]), relations)
+        """Images in order, with their reused tensors."""
+        reused = [before for _, before in parts if before is not None]
+        relations = [torch.cat(blocks) for blocks in zip(*(one.relations for one in reused), strict=True)]
+        features = torch.cat([one.features for one in reused])
+        return torch.cat([pixels for pixels, _ in parts]), Reused(features, relations)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[2:]
@@ -135,17 +136,17 @@ class DVT(nn.Module):
         return (pixels - self.mean) / self.std
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """What a checkpoint holds: everything."""
+        """The checkpoint's content: the whole state."""
         return dict(self.state_dict())
 
     def probe(self, length: int) -> Batch:
-        """One grey image; all lengths are alike."""
+        """One grey image; all images cost the same."""
         size = self.image_size
         pixels = torch.full((1, len(self.mean[0]), size, size), 0.5, device=self.mean.device, dtype=self.mean.dtype)
         return Batch({"pixels": pixels}, torch.zeros(1, dtype=torch.int64, device=self.mean.device))
 
     def closed_form_macs(self, length: int) -> tuple[int, ...]:
-        """Cumulative MACs of one image to each exit (E,), by arithmetic."""
+        """Cumulative MACs of one image to each exit (E,), by a formula."""
         total, cumulative = 0, []
         transformer: Any
         for transformer in self.transformers:
@@ -166,7 +167,7 @@ def _check(num_classes: int, grids: Sequence[int], width: int, heads: int, token
 
 
 def build(checkpoint: str = "", **architecture: object) -> DVT:
-    """A DVT, with weights where `checkpoint` names them.
+    """A DVT, with weights if `checkpoint` names a file.
 
     checkpoint: a name in `benchmark/weights`, a safetensors file, or a file that the authors released (.pth.tar);
         of the latter, thresholds and published figures are kept in `official`.
@@ -199,7 +200,7 @@ def _load_released(model: DVT, checkpoint: str) -> None:
 
 
 def from_official(name: str, state: Mapping[str, Tensor]) -> DVT:
-    """Our model with an authors' `model_state_dict`; name is DVT_Deit_small, DVT_T2t_vit_12 or DVT_T2t_vit_14.
+    """Our model with a released `model_state_dict`; name is DVT_Deit_small, DVT_T2t_vit_12 or DVT_T2t_vit_14.
 
     Raises:
         ExitbenchError: another name; keys that are missing, unknown or misshapen, the first few and the counts.

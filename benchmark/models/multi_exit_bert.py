@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.models.layers.encoders import encoder_of
-from benchmark.models.layers.exit_head import make_heads, start_poolers
+from benchmark.models.layers.exit_head import ExitHead, init_poolers, make_heads
 from benchmark.models.layers.low_rank import add_low_rank
 from benchmark.models.layers.staged import Running, join_padded, staged_exits
 from benchmark.models.pretrained import text_backbone
@@ -26,6 +26,9 @@ from benchmark.models.pretrained.weights import check_state, read_tensors, weigh
 from benchmark.models.pretrained.wrappers import split_choice
 from benchmark.types import Batch, ExitbenchError, TextSample
 from benchmark.utils.files import sha256_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class MultiExitBert(nn.Module):
@@ -50,7 +53,7 @@ class MultiExitBert(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         num_classes: int,
         layers: Sequence[int],
         pooling: str = "mean",
@@ -67,8 +70,7 @@ class MultiExitBert(nn.Module):
             )
         if not 2 < max_length <= encoder.longest:
             raise ExitbenchError(
-                f"model.max_length: expected 3 … {encoder.longest} tokens, as the backbone has positions for, "
-                f"got {max_length}"
+                f"model.max_length: expected 3 … {encoder.longest} tokens, the backbone's positions, got {max_length}"
             )
         check_tokenizer(tokenizer, len(encoder.table))
         self.backbone, self.tokenizer = backbone, tokenizer
@@ -76,7 +78,7 @@ class MultiExitBert(nn.Module):
         self.num_exits, self.num_classes, self.extra_columns = len(layers), num_classes, int(learn_to_exit)
         self.heads = make_heads(len(layers), encoder.width, num_classes, pooling, pooler, dropout, learn_to_exit)
         self.weights_hash = "untrained"
-        # For the keys of caches: what differs from exits after the first layers, tokens pooled by their mean.
+        # For cache keys: where the model differs from exits after the first layers with mean pooling.
         self.settings = {
             **({} if self.layers == tuple(range(1, self.num_exits + 1)) else {"layers": self.layers}),
             **({} if pooling == "mean" else {"pooling": pooling}),
@@ -88,23 +90,22 @@ class MultiExitBert(nn.Module):
         return self.encoder.table
 
     def collate(self, samples: Sequence[TextSample]) -> Batch:
-        """Tokenise, pad to the longest, cut at `max_length`."""
+        """Tokenise, pad to the longest, truncate at `max_length`."""
         texts = [list(sample.texts) for sample in samples]
         pairs = {len(text) for text in texts}
         if pairs not in ({1}, {2}):
             raise ExitbenchError(f"texts: expected one text or two in every sample, got {sorted(pairs)}")
-        columns = list(zip(*texts, strict=True))
+        text, pair = [one[0] for one in texts], [one[1] for one in texts] if pairs == {2} else None
         encoded = self.tokenizer(
-            *[list(column) for column in columns],
-            padding=True, truncation=True, max_length=self.max_length, return_tensors="pt",
-        )  # fmt: skip
+            text, pair, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
         lengths = encoded["attention_mask"].sum(1)
-        return Batch(dict(encoded), lengths, self._count_cut(columns, lengths))
+        return Batch(dict(encoded), lengths, self._count_truncated(text, pair, lengths))
 
-    def _count_cut(self, columns: Sequence[Sequence[str]], lengths: Tensor) -> int:
+    def _count_truncated(self, text: list[str], pair: list[str] | None, lengths: Tensor) -> int:
         if int(lengths.max()) < self.max_length:
             return 0
-        full = self.tokenizer(*[list(column) for column in columns], truncation=False, verbose=False)["input_ids"]
+        full = self.tokenizer(text, pair, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > self.max_length for ids in full)
 
     def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
@@ -112,7 +113,7 @@ class MultiExitBert(nn.Module):
         return staged_exits(self, batch)
 
     def begin(self, batch: Batch) -> Running:
-        """See `StagedModel`: embeddings (b, T, d), and the mask (b, T) where anything is padded."""
+        """See `StagedModel`: embeddings (b, T, d), and the mask (b, T) if any text is padded."""
         hidden = self.encoder.embed(batch.inputs)  # (b, T, d)
         padded = len(batch) > 1 and int(batch.lengths.min()) < hidden.shape[1]
         return hidden, batch.inputs["attention_mask"] if padded else None
@@ -124,7 +125,7 @@ class MultiExitBert(nn.Module):
         return self.heads[depth - 1](self.encoder.output(hidden), mask), (hidden, mask)
 
     def select(self, running: Running, rows: Tensor) -> Running:
-        """The texts given by a mask (b,) or by row numbers; what only padded the others is cut off."""
+        """Select texts by a mask (b,) or by row numbers, and remove padding that is no longer needed."""
         hidden, mask = running
         if mask is None:
             return hidden[rows], None
@@ -144,17 +145,17 @@ class MultiExitBert(nn.Module):
         return Batch({"input_ids": ids, "attention_mask": ones}, ones.sum(1))
 
     def closed_form_macs(self, length: int) -> tuple[int, ...]:
-        """Cumulative MACs of one text of `length` tokens to each exit (E,), by arithmetic."""
+        """Cumulative MACs of one text of `length` tokens to each exit (E,), by a formula."""
         encoder = self.encoder
         entry, layer = encoder.entry_macs(length), encoder.layer_macs(length)
         cumulative, heads = [], 0
         for depth, head in zip(self.layers, self.heads, strict=True):
-            heads += head.closed_form_macs()  # type: ignore[operator]
+            heads += cast(ExitHead, head).closed_form_macs()
             cumulative.append(entry + depth * layer + heads)
         return tuple(cumulative)
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """What training changes, and so what a checkpoint holds: heads, and low-rank updates or the backbone."""
+        """What training changes and a checkpoint holds: heads, and low-rank updates or the backbone."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
 
@@ -174,7 +175,7 @@ def build(
     """A multi-exit encoder.
 
     Args:
-        backbone: an asset name ("minilm"), a hub id or a local folder; not asked for where the checkpoint is a
+        backbone: an asset name ("minilm"), a hub id or a local folder; not used if the checkpoint is a
             released one that brings its own configuration and tokenizer.
         layers: where the exits are, 1-based; empty for all.
         low_rank: rank of the updates that the checkpoint holds; 0 where it holds the backbone itself.
@@ -195,7 +196,7 @@ def build(
         source.encoder, source.tokenizer, num_classes, listed, pooling, pooler, max_length, dropout, learn_to_exit
     )
     if pretrained_pooler and not file:
-        start_poolers(model.heads, listed, source.poolers)
+        init_poolers(model.heads, listed, source.poolers)
     merge = add_low_rank(model.backbone, low_rank) if low_rank else lambda: None
     if file is not None:
         if whole:

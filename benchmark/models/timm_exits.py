@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class TimmExits(nn.Module):
         channels = backbone.patch_embed.proj.in_channels
         if len(mean) != channels or len(std) != channels:
             raise ExitbenchError(
-                f"model.mean, model.std: expected {channels} numbers each, as the backbone has channels, got "
+                f"model.mean, model.std: expected {channels} numbers each, one per channel, got "
                 f"{list(mean)} and {list(std)}"
             )
         if fit not in FITS:
@@ -75,17 +75,17 @@ class TimmExits(nn.Module):
         self.num_exits, self.num_classes = len(listed), num_classes
         self.image_size: tuple[int, int] = backbone.patch_embed.img_size
         self.weights_hash = "untrained"
-        # For the keys of caches: what decides answers and is in no weight.
+        # For cache keys: what changes answers and is not a weight.
         self.settings = {"blocks": listed, "pooling": pooling, "fit": fit, "mean": list(mean), "std": list(std)}
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
         self.heads = nn.ModuleList(_heads(backbone, num_classes, listed, pooling))
-        self.backbone = _headless(backbone, listed[-1])
+        self.backbone = _truncated(backbone, listed[-1])
         if freeze_backbone:
             self.backbone.requires_grad_(False)
 
     def train(self, mode: bool = True) -> TimmExits:
-        """As any module's, but a frozen backbone stays in evaluation mode."""
+        """Like `nn.Module.train`, but a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.freeze_backbone:
             self.backbone.eval()
@@ -109,7 +109,7 @@ class TimmExits(nn.Module):
 
     def begin(self, batch: Batch) -> Tensor:
         """See `StagedModel`: the embedded patches (b, T, d), class and other tokens before them."""
-        pixels = (self._fitted(batch.inputs["pixels"]) - self.mean) / self.std
+        pixels = (self._resize_or_pad(batch.inputs["pixels"]) - self.mean) / self.std
         tokens = self.backbone._pos_embed(self.backbone.patch_embed(pixels))
         return self.backbone.norm_pre(self.backbone.patch_drop(tokens))
 
@@ -128,7 +128,7 @@ class TimmExits(nn.Module):
         """Several batches' tokens, in order."""
         return torch.cat(list(parts))
 
-    def _fitted(self, pixels: Tensor) -> Tensor:
+    def _resize_or_pad(self, pixels: Tensor) -> Tensor:
         """(b, c, h, w) -> (b, c, *image_size), differentiable."""
         spare = self.image_size[0] - pixels.shape[2], self.image_size[1] - pixels.shape[3]
         if spare == (0, 0):
@@ -139,28 +139,28 @@ class TimmExits(nn.Module):
         return nn.functional.pad(pixels, (left, spare[1] - left, top, spare[0] - top))
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """What a checkpoint holds: everything, or the heads alone where the backbone is frozen."""
+        """The checkpoint's content: the whole state, or the heads alone if the backbone is frozen."""
         state = dict(self.state_dict())
         return {key: value for key, value in state.items() if key.startswith("heads.") or not self.freeze_backbone}
 
     def probe(self, length: int) -> Batch:
-        """One grey image; all lengths are alike."""
+        """One grey image; all images cost the same."""
         shape = (1, self.mean.shape[1], *self.image_size)
         pixels = torch.full(shape, 0.5, device=self.mean.device, dtype=self.mean.dtype)
         return Batch({"pixels": pixels}, torch.zeros(1, dtype=torch.int64, device=self.mean.device))
 
     def closed_form_macs(self, length: int) -> tuple[int, ...]:
-        """Cumulative MACs of one image to each exit (E,), by arithmetic."""
+        """Cumulative MACs of one image to each exit (E,), by a formula."""
         embed, block = timm_backbone.closed_form_macs(self.backbone)
         cumulative, heads = [], 0
         for depth, head in zip(self.blocks, self.heads, strict=True):
-            heads += head.closed_form_macs()  # type: ignore[operator]
+            heads += cast(ImageExit, head).closed_form_macs()
             cumulative.append(embed + depth * block + heads)
         return tuple(cumulative)
 
 
 def _heads(backbone: Any, num_classes: int, blocks: Sequence[int], pooling: str) -> list[ImageExit]:
-    """One head a block; the last block's keeps the backbone's own classifier, the others start at random."""
+    """One head per block; the last has the backbone's own classifier, the others random weights."""
     own_norm = backbone.norm if not isinstance(backbone.norm, nn.Identity) else backbone.fc_norm
     heads = []
     for depth in blocks:
@@ -173,8 +173,8 @@ def _heads(backbone: Any, num_classes: int, blocks: Sequence[int], pooling: str)
     return heads
 
 
-def _headless(backbone: Any, depth: int) -> Any:
-    """The backbone without its head, its final norm and the blocks behind `depth`, none of which is ever computed."""
+def _truncated(backbone: Any, depth: int) -> Any:
+    """The backbone without its head, its final norm and the blocks after `depth`, which are never computed."""
     backbone.blocks = backbone.blocks[:depth]
     for unused in ("norm", "fc_norm", "head", "head_dist", "attn_pool"):
         if isinstance(getattr(backbone, unused, None), nn.Module):

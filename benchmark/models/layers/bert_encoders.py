@@ -27,12 +27,12 @@ class Bert:
 
     @property
     def longest(self) -> int:
-        """The longest input in tokens that there are positions for."""
+        """The longest input in tokens, by the number of positions."""
         return self.config.max_position_embeddings
 
     @property
     def token_types(self) -> int:
-        """How many segments the embeddings distinguish."""
+        """Number of segments in the embeddings."""
         return getattr(self.config, "type_vocab_size", 0)
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -52,7 +52,7 @@ class Bert:
         return {"token_type_ids": inputs["token_type_ids"]} if known else {}
 
     def _positions(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Position ids where the library's own default will not do."""
+        """Position ids if the library's default is wrong for exits."""
         return {}
 
     @property
@@ -72,17 +72,17 @@ class Bert:
         return hidden
 
     def entry_macs(self, length: int) -> int:
-        """MACs of `embed` for one text of `length` tokens, by arithmetic: look-ups are none."""
+        """MACs of `embed` for one text of `length` tokens, by a formula; look-ups count 0."""
         return 0
 
     def layer_macs(self, length: int) -> int:
-        """MACs of one layer over `length` tokens, by arithmetic."""
+        """MACs of one layer over `length` tokens, by a formula."""
         wide = self.config.intermediate_size
         return 4 * length * self.width**2 + 2 * length**2 * self.width + 2 * length * self.width * wide
 
 
 class Roberta(Bert):
-    """Positions count from the padding token's id on, words only; one segment."""
+    """Positions count from the padding token's id, without padding; one segment."""
 
     @property
     def padding(self) -> int:
@@ -102,7 +102,7 @@ class Roberta(Bert):
 
 
 class Electra(Bert):
-    """BERT, its embeddings projected to the width where they are narrower."""
+    """BERT with embeddings projected to the width if they are narrower."""
 
     def _embed(self, **inputs: Tensor | None) -> Tensor:
         narrow = super()._embed(**inputs)
@@ -115,7 +115,7 @@ class Electra(Bert):
 
 
 class Albert(Bert):
-    """One group of layers run many times over; factorised embeddings."""
+    """One group of shared layers that runs many times; factorised embeddings."""
 
     def _embed(self, **inputs: Tensor | None) -> Tensor:
         return self.backbone.encoder.embedding_hidden_mapping_in(super()._embed(**inputs))

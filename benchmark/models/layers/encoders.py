@@ -1,4 +1,4 @@
-"""Which encoders of the transformers library can have exits after their layers: the view for a model's type."""
+"""Encoders of the transformers library that can have exits after their layers: a view for each model type."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FAMILIES: dict[str, type[Bert]] = {
     "electra": Electra, "albert": Albert, "distilbert": DistilBert,
     "mpnet": MPNet, "deberta-v2": DebertaV2, "modernbert": ModernBert,
 }  # fmt: skip
-# The library changed what these layers take between versions, so each is tried on two small texts before use.
-TRIED = frozenset({"mpnet", "deberta-v2", "modernbert"})
+# Between versions the library changed the inputs of these layers, so each is checked on two small texts before use.
+CHECKED_TYPES = frozenset({"mpnet", "deberta-v2", "modernbert"})
 
 
 def encoder_of(backbone: nn.Module) -> Bert:
@@ -27,9 +27,9 @@ def encoder_of(backbone: nn.Module) -> Bert:
         ExitbenchError: an architecture whose layers, run by any of these views, do not give the library's result.
     """
     kind: str = backbone.config.model_type  # type: ignore[union-attr, assignment]
-    # Without padding a RoBERTa looks like a BERT until a text is as long as there are positions, so it comes first.
+    # Without padding RoBERTa equals BERT on texts shorter than its positions, so it comes first.
     for view in (FAMILIES[kind],) if kind in FAMILIES else (Roberta, Bert):
-        if (kind in FAMILIES and kind not in TRIED) or _equal(view, backbone):
+        if (kind in FAMILIES and kind not in CHECKED_TYPES) or _matches_library(view, backbone):
             return view(backbone)
     raise ExitbenchError(
         f"model.backbone: expected an encoder built like {', '.join(FAMILIES)}, got one of type {kind!r} whose layers, "
@@ -39,7 +39,7 @@ def encoder_of(backbone: nn.Module) -> Bert:
 
 
 @torch.no_grad()
-def _equal(family: type[Bert], backbone: Any) -> bool:
+def _matches_library(family: type[Bert], backbone: Any) -> bool:
     """Whether a view's layers give the result of the library's own forward, on two synthetic texts, one padded."""
     training = backbone.training
     backbone.eval()
@@ -53,7 +53,7 @@ def _equal(family: type[Bert], backbone: Any) -> bool:
         hidden = view.output(view.run(view.embed(inputs), mask, 0, view.depth))
         expected = backbone(**inputs).last_hidden_state
         return bool(((hidden - expected).abs() * mask[..., None]).max() < 1e-4)
-    except Exception:  # whatever an unknown architecture raises, it is not built like this family
+    except Exception:  # whatever it raises, an unknown architecture is not of this family
         return False
     finally:
         backbone.train(training)

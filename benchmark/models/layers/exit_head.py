@@ -14,7 +14,7 @@ POOLERS = ("none", "own", "shared")
 
 
 def pool(hidden: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
-    """Hidden states (b, T, d) and mask (b, T), None where nothing is padded -> (b, d)."""
+    """Hidden states (b, T, d) and mask (b, T), None without padding -> (b, d)."""
     if pooling == "cls":
         return hidden[:, 0]
     if mask is None:
@@ -58,7 +58,7 @@ class ExitHead(nn.Module):
         return logits if self.certainty is None else torch.cat([logits, self.certainty(pooled)], -1)
 
     def closed_form_macs(self) -> int:
-        """MACs of one sample, by arithmetic."""
+        """MACs of one sample, by a formula."""
         width, columns = self.classifier.in_features, self.classifier.out_features + (self.certainty is not None)
         return width * columns + (width * width if self.dense is not None else 0)
 
@@ -72,7 +72,7 @@ def make_heads(
     dropout: float,
     learn_to_exit: bool = False,
 ) -> nn.ModuleList:
-    """The heads of all exits, with no dense layer, one each, or one for all; a learned certainty is one for all.
+    """The heads of all exits, with no dense layer, one each, or a shared one; a learned certainty is shared by all.
 
     Raises:
         ExitbenchError: an unknown pooler.
@@ -85,7 +85,7 @@ def make_heads(
     return nn.ModuleList(ExitHead(width, num_classes, pooling, dense, dropout, certainty) for dense in denses)
 
 
-def start_poolers(
+def init_poolers(
     heads: Iterable[nn.Module], layers: Sequence[int], poolers: Mapping[int, Mapping[str, Tensor]]
 ) -> None:
     """Start the dense layers of the exits after `layers` from pre-trained poolers by layer; 0 stands for any.

@@ -31,5 +31,5 @@ class ImageExit(nn.Module):
         return self.classifier(self.norm(pooled))
 
     def closed_form_macs(self) -> int:
-        """MACs of one image, by arithmetic."""
+        """MACs of one image, by a formula."""
         return self.classifier.in_features * self.classifier.out_features

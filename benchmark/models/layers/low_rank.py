@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def add_low_rank(encoder: nn.Module, rank: int) -> Callable[[], object]:
@@ -23,5 +27,5 @@ def add_low_rank(encoder: nn.Module, rank: int) -> Callable[[], object]:
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a property by its old name
-        adapted = get_peft_model(encoder, config)  # type: ignore[arg-type]
-    return adapted.merge_and_unload  # type: ignore[return-value]
+        adapted = get_peft_model(cast("PreTrainedModel", encoder), config)
+    return cast("Callable[[], object]", adapted.merge_and_unload)

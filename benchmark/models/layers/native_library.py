@@ -1,6 +1,6 @@
-"""Our one piece of C++, compiled at its first use for the processor at hand and kept in the cache.
+"""Compiled kernels of DVT's reuse: C++, compiled at first use for this processor and cached.
 
-Torch's operators move DVT's hand-over through memory a dozen times, and its fused attention neither interpolates the
+With torch's operators DVT's reuse passes through memory a dozen times, and its fused attention neither interpolates the
 logits it is given nor hands out its own. Where there is no compiler they do the work alone.
 """
 
@@ -26,27 +26,27 @@ from benchmark.hardware.machine import instruction_set
 from benchmark.types import ExitbenchError, Unwritable
 from benchmark.utils.cache import cached_folder
 
-SOURCE = Path(__file__).with_name("hand_over.cpp")
+SOURCE = Path(__file__).with_name("reuse_kernels.cpp")
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC")
-# Tried in turn: a compiler may lack OpenMP, as Apple's does, or not know its processor.
-CHOICES = (("-fopenmp", "-march=native"), ("-march=native",), ("-mcpu=native",), ())
+# Tried in order: a compiler may lack OpenMP, as Apple's does, or not know the processor.
+FLAG_SETS = (("-fopenmp", "-march=native"), ("-march=native",), ("-mcpu=native",), ())
 # The functions' arguments: pointers, longs, floats, ints (how many threads).
 KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "i": ctypes.c_int}
 FUNCTIONS = {
     "attend": "pplllllllppppi",
     "mix": "plllllllpppppi",
     "contexts": "plllflllpppppi",
-    "normed_beside": "pplllllppppfpi",
+    "norm_concatenated": "pplllllppppfpi",
 }
-PLAIN = (Tensor, nn.Parameter)
+TENSOR_TYPES = (Tensor, nn.Parameter)
 _allowed = True
-FULL = ("No space left", "File size limit", "Disk quota")  # what compilers say of disks
-SLACK = 32  # numbers that a vector may read behind the last one
+DISK_FULL_MESSAGES = ("No space left", "File size limit", "Disk quota")  # in compilers' messages about a full disk
+VECTOR_PADDING = 32  # numbers that a vector load may read after the last one
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled functions of hand_over.cpp; None without a C++ compiler, or where EXITBENCH_NATIVE is 0.
+    """The compiled functions of reuse_kernels.cpp; None without a C++ compiler, or where EXITBENCH_NATIVE is 0.
 
     Raises:
         ExitbenchError: a compiler is there and cannot compile it.
@@ -55,9 +55,16 @@ def library() -> ctypes.CDLL | None:
     return None if compiler is None else _load(*compiler)
 
 
+def loaded_library() -> ctypes.CDLL:
+    """The compiled functions, where `can_run_native` says that they can be used."""
+    loaded = library()
+    assert loaded is not None
+    return loaded
+
+
 @contextmanager
-def operators_alone() -> Iterator[None]:
-    """Inside the block torch's operators do all the work, to compare with."""
+def torch_operators_only() -> Iterator[None]:
+    """Inside the block torch's operators are used, for comparison."""
     global _allowed
     before, _allowed = _allowed, False
     try:
@@ -66,8 +73,8 @@ def operators_alone() -> Iterator[None]:
         _allowed = before
 
 
-def fits(*tensors: Tensor) -> bool:
-    """Whether these are numbers the library works on: float32 on the processor, without gradients or an onlooker.
+def can_run_native(*tensors: Tensor) -> bool:
+    """Whether the library can process these tensors: float32 on the processor, without gradients or tracing.
 
     Compilers, counters of operators and half precision see torch's own operators instead.
     """
@@ -75,7 +82,7 @@ def fits(*tensors: Tensor) -> bool:
         _allowed
         and not torch.is_grad_enabled()
         and not _traced()
-        and all(one.dtype == torch.float32 and one.is_cpu and type(one) in PLAIN for one in tensors)
+        and all(one.dtype == torch.float32 and one.is_cpu and type(one) in TENSOR_TYPES for one in tensors)
         and library() is not None
     )
 
@@ -91,10 +98,10 @@ def _traced() -> bool:
 
 
 def _load(compiler: str, version: str) -> ctypes.CDLL:
-    """Compile, or take what the same compiler made of the same source for the same processor."""
-    key = "\n".join([SOURCE.read_text(), version, platform.machine(), instruction_set(), repr((FLAGS, CHOICES))])
+    """Load the library, compiled now or cached from the same compiler, source and processor."""
+    key = "\n".join([SOURCE.read_text(), version, platform.machine(), instruction_set(), repr((FLAGS, FLAG_SETS))])
     name = f"native-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    loaded = ctypes.CDLL(str(cached_folder(name, functools.partial(_compile, compiler)) / "hand_over.so"))
+    loaded = ctypes.CDLL(str(cached_folder(name, functools.partial(_compile, compiler)) / "reuse_kernels.so"))
     for name, kinds in FUNCTIONS.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = [KINDS[kind] for kind in kinds], None
@@ -103,14 +110,14 @@ def _load(compiler: str, version: str) -> ctypes.CDLL:
 
 def _compile(compiler: str, folder: Path) -> None:
     said, output = "", ""
-    for chosen in CHOICES:
-        command = [compiler, *FLAGS, *chosen, str(SOURCE), "-o", str(folder / "hand_over.so")]
+    for chosen in FLAG_SETS:
+        command = [compiler, *FLAGS, *chosen, str(SOURCE), "-o", str(folder / "reuse_kernels.so")]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
         if done.returncode == 0:
             return
         output += done.stderr
         said = said or next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
-    if any(words in output for words in FULL):
+    if any(words in output for words in DISK_FULL_MESSAGES):
         raise Unwritable(
             f"cannot write the cache {folder.parent}: {said.strip()}; is the disk full? Set EXITBENCH_CACHE to a "
             "writable folder with enough space"

@@ -1,6 +1,6 @@
 """Feature and relationship reuse between transformers on growing token grids (DVT, sections 3.2 and 3.3).
 
-Both hand something over from a grid of g × g tokens (plus the class token) to a finer one. The hand-over
+Both pass tensors from a grid of g × g tokens (plus the class token) to a finer one. This step
 is a fixed linear operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
 
 Each is written twice: as gradients want it, block by block; and, where no gradients are asked for, for all blocks at
@@ -18,25 +18,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.layers.memo import Kept
+from benchmark.models.layers.memo import Memo
 
-AT_ONCE = 1 << 18  # numbers worked on in one go: they stay in a core's own cache
+BLOCK_SIZE = 1 << 18  # numbers processed at a time: they fit in a core's cache
 
 
 class Reused(NamedTuple):
-    """What a transformer hands to the next: b images, T = g² + 1 tokens, L blocks of H heads."""
+    """Tensors that the next transformer reuses: b images, T = g² + 1 tokens, L blocks of H heads."""
 
     features: Tensor  # (b, T, width), the last block's output before the final norm
     relations: list[Tensor]  # L × (b, H, T, T), attention logits before softmax; empty without relation reuse
 
-    def keep(self, mask: Tensor) -> Reused:
-        """The hand-over of the images that go on; mask (b,) bool."""
+    def select(self, mask: Tensor) -> Reused:
+        """The tensors of the images that continue; mask (b,) bool."""
         return Reused(self.features[mask], [logits[mask] for logits in self.relations])
 
 
 @lru_cache(maxsize=64)
 def _taps(coarse: int, fine: int) -> tuple[tuple[tuple[int, float], ...], ...]:
-    """Row by row of the 1-D operator (fine × coarse): which coarse cells a fine cell averages, and their weights."""
+    """The 1-D operator (fine × coarse) row by row: the coarse cells that a fine cell averages, and their weights."""
     doubled = 2 * coarse
     rows = []
     for i in range(fine):
@@ -57,7 +57,7 @@ def upsampling(coarse: int, fine: int) -> Tensor:
     return torch.kron(u, u).float()
 
 
-class _Bags:
+class _SparseRows:
     """A sparse operator (fine, coarse) applied to many groups of rows, as weighted sums of few rows each.
 
     The tables for G groups are the beginning of those for more, so they only ever grow.
@@ -71,7 +71,7 @@ class _Bags:
         self._groups = 0
         self._tables: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def _grown(self, groups: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _for_groups(self, groups: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tables = self._tables
         if tables is None or groups > self._groups or tables[2].dtype != like.dtype or tables[2].device != like.device:
             which = torch.arange(groups)[:, None]
@@ -84,12 +84,12 @@ class _Bags:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """rows (G · coarse, n), contiguous -> (G · fine, n)."""
-        index, starts, weight = self._grown(len(rows) // self.coarse, rows)
+        index, starts, weight = self._for_groups(len(rows) // self.coarse, rows)
         return torch.embedding_bag(rows, index, starts, False, 0, False, weight)[0]
 
 
 class Upsample(nn.Module):
-    """Applies P along token axes, the class token at position 0 carried over unchanged.
+    """Applies P along token axes, the class token at position 0 unchanged.
 
     A fine cell has at most four coarse neighbours, so P is applied as a weighted gather of rows:
     interpolation, not a matrix product, as in the released code; it adds no MACs.
@@ -105,13 +105,13 @@ class Upsample(nn.Module):
         weight, index = operator.topk(taps, dim=1)
         self.register_buffer("index", index, persistent=False)  # (T', taps)
         self.register_buffer("weight", weight, persistent=False)
-        self._all_bags = _Bags(operator)
-        self._image_bags = _Bags(operator[:, 1:])  # the class token's row is empty: zeros
+        self._all_bags = _SparseRows(operator)
+        self._image_rows = _SparseRows(operator[:, 1:])  # the class token's row is empty: zeros
 
     def _gather(self, rows: Tensor) -> Tensor:
         """rows (T, n) -> (T', n)."""
         weight = self.weight.to(rows.dtype)
-        if torch.compiler.is_compiling():  # indexing, which a compiler makes one loop with what comes before and after
+        if torch.compiler.is_compiling():  # indexing, which a compiler fuses with the operators around it
             taps = zip(self.index.unbind(1), weight.unbind(1), strict=True)
             return sum((rows[index] * share[:, None] for index, share in taps), start=rows.new_zeros(()))
         return F.embedding_bag(self.index, rows, per_sample_weights=weight, mode="sum")
@@ -131,7 +131,7 @@ class Upsample(nn.Module):
     def image_tokens(self, x: Tensor) -> Tensor:
         """Without gradients: image tokens x (…, T - 1, d), contiguous -> (…, T', d), zeros at the class token."""
         *before, _, d = x.shape
-        return self._image_bags(x.view(-1, d)).view(*before, -1, d)
+        return self._image_rows(x.view(-1, d)).view(*before, -1, d)
 
     def along_rows(self, x: Tensor) -> Tensor:
         """Without gradients: x (…, T, n), contiguous -> (…, T', n), the class token's row carried over."""
@@ -159,13 +159,13 @@ class FeatureReuse(nn.Module):
         return upsample.tokens(F.pad(context, (0, 0, 1, 0)))  # (b, T', out)
 
 
-class AllContexts:
-    """What L blocks' `FeatureReuse` make of the same features, at once and without gradients."""
+class StackedFeatureReuse:
+    """The `FeatureReuse` of L blocks on the same features in one pass, without gradients."""
 
     def __init__(self, reuses: Sequence[FeatureReuse]) -> None:
         self._reuses = list(reuses)
         layers = [layer for one in reuses for layer in (one.norm, one.fc1, one.fc2)]
-        self._joined = Kept(layers, self._join)
+        self._joined = Memo(layers, self._join)
 
     def __call__(self, features: Tensor, upsample: Upsample) -> Tensor:
         """Features (b, T, width) of the coarse grid -> contexts (L, b, T', out)."""
@@ -178,12 +178,12 @@ class AllContexts:
         return upsample.image_tokens(context.view(len(self._reuses), b, t - 1, -1))
 
     def _join(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        first, bias, second, last = joined(self._reuses)
-        first = first.flatten(0, 1).t().contiguous().t()  # as the product reads it
+        first, bias, second, last = join_weights(self._reuses)
+        first = first.flatten(0, 1).t().contiguous().t()  # in the memory layout of the product
         return first, bias.flatten(), second, last
 
 
-def joined(reuses: Sequence[FeatureReuse]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def join_weights(reuses: Sequence[FeatureReuse]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """First layers (L, h, w) and biases (L, h), second layers (L, h, out) and biases (L, 1, out) of L blocks.
 
     The blocks' norms differ only in scale and shift, which join the first layer's weights.
@@ -217,14 +217,14 @@ class RelationReuse(nn.Module):
         return self.mixed(relations).chunk(self.depth, 1)
 
     def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
-        """Without gradients: L upsampled logits (b, H, T', T'), contiguous, each made when it is asked for.
+        """Without gradients: L upsampled logits (b, H, T', T'), contiguous, each computed when it is needed.
 
         Mixing and the upsampling of columns are done for a few images at a time, so that what lies between them stays
         in cache; the coarse logits are transposed rather than the fine ones, which are three to seven times as many.
         """
         b, heads, t, _ = relations[0].shape
         fine = len(upsample.index)
-        step = max(1, AT_ONCE // (self.depth * heads * fine * t))
+        step = max(1, BLOCK_SIZE // (self.depth * heads * fine * t))
         if step >= b:
             columns = upsample.along_rows(self.mixed(relations).transpose(2, 3).contiguous())  # (b, L · H, T', T)
             return iter(upsample.along_rows(columns.transpose(2, 3).contiguous()).split(heads, 1))

@@ -1,20 +1,24 @@
-"""A staged model as the generator of exits that every model is, and joining texts of several lengths."""
+"""The generator of exits of a staged model, and batches of texts of several lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from benchmark.types import Batch
+from benchmark.types import Batch, StagedModel
 
 Running = tuple[Tensor, Tensor | None]  # a text encoder's hidden states (b, T, d), and mask (b, T) or None: no padding
 
 
-def staged_exits(model: Any, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
-    """`EarlyExitModel.exits` of a model that is a `StagedModel` as well."""
+class _StagedExits(StagedModel, Protocol):
+    num_exits: int
+
+
+def staged_exits(model: _StagedExits, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
+    """`EarlyExitModel.exits` of a `StagedModel`."""
     running = model.begin(batch)
     for depth in range(1, model.num_exits + 1):
         columns, running = model.stage(running, depth)

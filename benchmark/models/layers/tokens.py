@@ -1,4 +1,4 @@
-"""How pixels become a grid of tokens: plain patches, convolution stems, or tokens-to-token."""
+"""Tokenizers of images: plain patches, convolution stems, or tokens-to-token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def patch_geometry(size: int, grid: int) -> tuple[int, int]:
 
 
 class Patches(nn.Module):
-    """One convolution with kernel = stride: DeiT's patch embedding, padded where the grid asks for it."""
+    """One convolution with kernel = stride: DeiT's patch embedding, padded if the grid needs it."""
 
     def __init__(self, channels: int, size: int, grid: int, width: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ConvStem(nn.Module):
         super().__init__()
         half = size // 2
         stride, padding = patch_geometry(half, grid)
-        kernel = max(3, stride)  # overlapping where the stride is small
+        kernel = max(3, stride)  # overlapping if the stride is small
         if kernel > stride:
             padding = 1
         self.conv1 = nn.Conv2d(channels, hidden, 3, 2, 1)
@@ -71,7 +71,7 @@ def _to_grid(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class _Residual(nn.Module):
-    """Two 3 × 3 convolutions with batch norm around a shortcut (ResNet, CVPR 2016, section 3.3)."""
+    """Two 3 × 3 convolutions with batch norm and a shortcut (ResNet, CVPR 2016, section 3.3)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class ResidualStem(nn.Module):
         first = min(first, size // side)
         second = size // first // side
         stride, padding = patch_geometry(side, grid)
-        kernel = max(3, stride)  # overlapping where the stride is small
+        kernel = max(3, stride)  # overlapping if the stride is small
         if kernel > stride:
             padding = 1
         self.conv1 = nn.Conv2d(channels, hidden, 3, first, 1, bias=False)
@@ -177,7 +177,7 @@ def unfold_geometry(size: int, grid: int) -> tuple[int, int, int]:
         kernel = stride + max(1, (3 * stride) // 4)
         for padding in range(kernel // 2 + 1):
             if size + 2 * padding >= kernel:
-                found.setdefault(_after(size, kernel, stride, padding), (kernel, stride, padding))
+                found.setdefault(_output_size(size, kernel, stride, padding), (kernel, stride, padding))
     if grid in found:
         return found[grid]
     raise ExitbenchError(
@@ -185,7 +185,7 @@ def unfold_geometry(size: int, grid: int) -> tuple[int, int, int]:
     )
 
 
-def _after(size: int, kernel: int, stride: int, padding: int) -> int:
+def _output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     for k, s, p in ((kernel, stride, padding), (3, 2, 1), (3, 2, 1)):
         size = (size + 2 * p - k) // s + 1
     return size

@@ -1,23 +1,23 @@
-"""A transformer over one token grid, which may reuse what a coarser one computed (DVT, section 3)."""
+"""A transformer over one token grid, with reuse of a coarser one's features and relations (DVT, section 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.layers.native_library import fits
+from benchmark.models.layers.native_library import can_run_native
 from benchmark.models.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations, attend
-from benchmark.models.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Reused, Upsample
+from benchmark.models.layers.reuse import FeatureReuse, RelationReuse, Reused, StackedFeatureReuse, Upsample
 
 
 @dataclass(frozen=True)
 class TransformerSpec:
-    """What all transformers of a cascade share. reuse_hidden and reuse_width are the feature-reuse MLP's."""
+    """Settings that all transformers of a cascade share. reuse_hidden and reuse_width are the feature-reuse MLP's."""
 
     width: int
     depth: int
@@ -30,25 +30,25 @@ class TransformerSpec:
 
 
 def _linear(layer: nn.Module, x: Tensor) -> Tensor:
-    """A linear layer without the module call's overhead, unless it was quantised and so is another kind of module."""
+    """A linear layer without the overhead of a module call; a quantised layer is called as usual."""
     return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
 
 
-Bias = Tensor | CoarseLogits  # logits that one block is given, upsampled or yet to be
-Context = Tensor | CoarseContext  # its reused features, likewise
+Bias = Tensor | CoarseLogits  # attention logits added in a block: upsampled, or still coarse
+Context = Tensor | CoarseContext  # reused features, likewise
 
-FEW = 16_384  # numbers below which oneDNN's GELU takes longer than torch's own
-SHORT = 128  # tokens up to which plain products on one image beat the fused attention kernel of a CPU
+FEW = 16_384  # below so many numbers oneDNN's GELU is slower than torch's own
+SHORT = 128  # up to so many tokens plain products are faster than a CPU's fused attention, on one image
 
 
 def _gelu(x: Tensor) -> Tensor:
-    """GELU of x (b, n, d). A transposed view keeps torch from a library whose call outweighs a small one's work."""
+    """GELU of x (b, n, d). A transposed view avoids oneDNN, whose call overhead is too large for small inputs."""
     small = x.numel() < FEW and not torch.is_grad_enabled()
     return F.gelu(x.transpose(1, 2)).transpose(1, 2) if small else F.gelu(x)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention that can add logits it is given and hand out those it used."""
+    """Multi-head self-attention that can add given logits and return its own."""
 
     def __init__(self, spec: TransformerSpec) -> None:
         super().__init__()
@@ -57,9 +57,9 @@ class Attention(nn.Module):
         self.proj = nn.Linear(spec.width, spec.width)
 
     def forward(
-        self, x: Tensor, bias: Bias | None, hand_out: bool, native: bool = False
+        self, x: Tensor, bias: Bias | None, return_logits: bool, native: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) where asked for.
+        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) if requested.
 
         native: by the compiled library, to which alone a bias may come coarse.
         """
@@ -67,24 +67,24 @@ class Attention(nn.Module):
         qkv = _linear(self.qkv, x)  # (b, T, 3 · width)
         if native or isinstance(bias, CoarseLogits):
             assert not isinstance(bias, Tensor)
-            x, logits = attend(qkv, self.heads, bias, hand_out)
+            x, logits = attend(qkv, self.heads, bias, return_logits)
             return _linear(self.proj, x), logits
         qkv = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
         logits = None
-        if torch.is_grad_enabled() and hand_out:
+        if torch.is_grad_enabled() and return_logits:
             q, k, v = qkv.unbind()
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
             if bias is not None:
                 logits = logits + bias
             x = logits.softmax(-1) @ v
-        elif hand_out or (b == 1 and t <= SHORT and x.device.type == "cpu" and not torch.is_grad_enabled()):
-            x, logits = self._by_products(qkv, bias)
+        elif return_logits or (b == 1 and t <= SHORT and x.device.type == "cpu" and not torch.is_grad_enabled()):
+            x, logits = self._explicit_attention(qkv, bias)
         else:
             q, k, v = qkv.unbind()
             x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits if hand_out else None
+        return _linear(self.proj, x.transpose(1, 2).reshape(b, t, width)), logits if return_logits else None
 
-    def _by_products(self, qkv: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _explicit_attention(self, qkv: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """qkv (3, b, H, T, d) -> (b, H, T, d) and logits (b, H, T, T), scaled and the bias added by the product itself.
 
         Of one image nothing is copied; of several, all three at once.
@@ -125,23 +125,23 @@ class Block(nn.Module):
     def _second_norm(self, x: Tensor, context: Context | None) -> Tensor:
         """x (b, T, width), context (b, T, reuse_width) -> the norm of both (b, T, width + reuse_width)."""
         if isinstance(context, CoarseContext):
-            return context.normed_beside(x, self.norm2.weight, self.norm2.bias, self.eps)
+            return context.norm_concatenated(x, self.norm2.weight, self.norm2.bias, self.eps)
         wide = x if context is None else torch.cat([x, context], -1)
         return torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
 
     def forward(
-        self, x: Tensor, bias: Bias | None, context: Context | None, hand_out: bool, native: bool = False
+        self, x: Tensor, bias: Bias | None, context: Context | None, return_logits: bool, native: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
         normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
-        attended, logits = self.attn.forward(normed, bias, hand_out, native)
+        attended, logits = self.attn.forward(normed, bias, return_logits, native)
         x = x + self._drop(attended)
         hidden = _gelu(_linear(self.fc1, self._second_norm(x, context)))
         return x + self._drop(_linear(self.fc2, hidden)), logits
 
 
 class Transformer(nn.Module):
-    """Tokens -> class logits, over one grid; optionally fed by the transformer before it.
+    """Tokens -> class logits, over one grid; with optional reuse from the previous transformer.
 
     Args:
         tokens: module from pixels (b, c, S, S) to tokens (b, grid², width).
@@ -174,8 +174,8 @@ class Transformer(nn.Module):
         self.head = nn.Linear(spec.width, num_classes)
         self.upsample = Upsample(coarse, grid) if feature_reuse or relation_reuse else None
         self.relation_reuse = RelationReuse(spec.depth, spec.heads) if relation_reuse else None
-        reuses: list[Any] = [block.feature_reuse for block in self.blocks] if feature_reuse else []
-        self.all_contexts = AllContexts(reuses)
+        reuses = cast("list[FeatureReuse]", [block.feature_reuse for block in self.blocks] if feature_reuse else [])
+        self.all_contexts = StackedFeatureReuse(reuses)
         if self.upsample is not None:
             self.native_contexts = NativeContexts(reuses, self.upsample) if reuses else None
             self.native_relations = NativeRelations(self.relation_reuse, self.upsample) if self.relation_reuse else None
@@ -191,32 +191,32 @@ class Transformer(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, pixels: Tensor, before: Reused | None, hand_out: bool) -> tuple[Tensor, Reused]:
-        """Normalised pixels (b, c, S, S) -> logits (b, C), and what the next transformer may reuse.
+    def forward(self, pixels: Tensor, before: Reused | None, return_logits: bool) -> tuple[Tensor, Reused]:
+        """Normalised pixels (b, c, S, S) -> logits (b, C), and the tensors that the next transformer may reuse.
 
         hand_out: also keep each block's attention logits, which costs torch's fused attention kernel, not ours.
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed  # (b, T, width)
-        native = fits(x, self.cls_token)
+        native = can_run_native(x, self.cls_token)
         biases, contexts = self._reused(before, native)
         relations = []
         for block, bias, context in zip(self.blocks, biases, contexts, strict=True):
             assert isinstance(block, Block)
-            x, logits = block.forward(x, bias, context, hand_out, native)
+            x, logits = block.forward(x, bias, context, return_logits, native)
             if logits is not None:
                 relations.append(logits)
         last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
         return _linear(self.head, last), Reused(x, relations)
 
     def _reused(self, before: Reused | None, native: bool) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
-        """What each block is fed, in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
+        """Inputs of each block in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
         biases: Iterable[Bias | None] = [None] * len(self.blocks)
         contexts: Iterable[Context | None] = [None] * len(self.blocks)
         upsample, mix = self.upsample, self.relation_reuse
         if upsample is None or before is None:
             return biases, contexts
-        reuses: list[Any] = [block.feature_reuse for block in self.blocks]
+        reuses = cast("list[FeatureReuse]", [block.feature_reuse for block in self.blocks])
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             if mix is not None:
                 biases = map(upsample.relations, mix(before.relations))
@@ -231,7 +231,7 @@ class Transformer(nn.Module):
         return biases, contexts
 
     def closed_form_macs(self) -> int:
-        """MACs of one image after its tokens are made, head included, by arithmetic."""
+        """MACs of one image after tokenisation, head included, by a formula."""
         spec, t, t0 = self.spec, self.grid**2 + 1, self.coarse**2 + 1
         hidden = int(spec.width * spec.mlp_ratio)
         wide, reuse = spec.width, 0

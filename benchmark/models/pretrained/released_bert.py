@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-OURS = ("backbone.", "heads.")
+OWN_PREFIXES = ("backbone.", "heads.")
 _BACKBONE = re.compile(r"(?:(bert|roberta|albert|elasticbert)\.)?(embeddings|encoder)\.")
 # Buffers that older versions of the library saved, and heads of the pre-training.
-_IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids)$|^(cls|lm_head|predictions|sop_classifier)\.")
+_IGNORED_KEYS = re.compile(r"(^|\.)(position_ids|token_type_ids)$|^(cls|lm_head|predictions|sop_classifier)\.")
 
 
 def layout(keys: Iterable[str]) -> str:
     """ "deebert", "pabee" or "elasticbert"; "ours" for what `exitbench train` wrote; "" for none of these."""
     keys = list(keys)
-    if keys and all(key.startswith(OURS) for key in keys):
+    if keys and all(key.startswith(OWN_PREFIXES) for key in keys):
         return "ours"
     if any(".highway." in key for key in keys):
         return "deebert"
@@ -63,7 +63,7 @@ def renamed(
 
 def _renamed(key: str, kind: str, heads: Mapping[int, int], depth: int) -> str:
     """Our name for a key; empty where it is left out on purpose."""
-    if _IDLE.search(key):
+    if _IGNORED_KEYS.search(key):
         return ""
     if match := re.search(r"(?:^|\.)encoder\.highway\.(\d+)\.(pooler\.dense|pooler|classifier)\.(\w+)$", key):
         layer, part = int(match[1]), "classifier" if match[2] == "classifier" else "dense"

@@ -14,14 +14,14 @@ from benchmark.types import ExitbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_T2T: dict[str, Any] = {
+_T2T: dict[str, object] = {
     "tokenizer": "tokens_to_token", "qkv_bias": False, "eps": 1e-5, "learned_position": False,
 }  # fmt: skip
-_COMMON: dict[str, Any] = {
+_COMMON: dict[str, object] = {
     "grids": (7, 10, 14), "image_size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
 }  # fmt: skip
 # DVT (NeurIPS 2021), appendix A, and the released code.
-ARCHITECTURES: dict[str, dict[str, Any]] = {
+ARCHITECTURES: dict[str, dict[str, object]] = {
     "DVT_Deit_small": {**_COMMON, "width": 384, "depth": 12, "heads": 6, "mlp_ratio": 4},
     "DVT_T2t_vit_12": {**_COMMON, **_T2T, "width": 256, "depth": 12, "heads": 4, "mlp_ratio": 2},
     "DVT_T2t_vit_14": {**_COMMON, **_T2T, "width": 384, "depth": 14, "heads": 6, "mlp_ratio": 3},
@@ -73,7 +73,7 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 FACTS = ("dynamic_threshold", "flops", "anytime_classification", "budgeted_batch_classification")
 
 
-def read_released(path: Path, choice: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_released(path: Path, choice: str = "") -> tuple[dict[str, Tensor], dict[str, object]]:
     """The weights of an authors' file, without wrappers, and those of `FACTS` that it holds.
 
     Only tensors, plain Python data and numpy's numbers are read; anything else in the pickle is refused, not run.
@@ -84,11 +84,12 @@ def read_released(path: Path, choice: str = "") -> tuple[dict[str, Tensor], dict
     """
     content = _read_plain(path)
     state = unwrapped(content, path.name, choice)
-    facts = {name: _numbers(content[name], f"{path.name}, {name}") for name in FACTS if name in content}
+    fields = content if isinstance(content, Mapping) else {}
+    facts = {name: _numbers(fields[name], f"{path.name}, {name}") for name in FACTS if name in fields}
     return state, facts
 
 
-def _read_plain(path: Path) -> Any:
+def _read_plain(path: Path) -> object:
     import torch
 
     try:
@@ -116,11 +117,11 @@ def _numpy_numbers() -> list[Any]:
     return [*scalar, np.dtype, *kinds]
 
 
-def _numbers(value: Any, name: str) -> Any:
+def _numbers(value: object, name: str) -> object:
     """Tensors and numbers, in lists or not, as floats in lists; thresholds as one tensor."""
     import torch
 
-    def plain(one: Any) -> Any:
+    def plain(one: Any) -> object:
         if isinstance(one, torch.Tensor):
             return one.tolist()
         return [plain(part) for part in one] if isinstance(one, list | tuple) else float(one)

@@ -14,8 +14,9 @@ from benchmark.types import ExitbenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
-_FOREIGN = "elasticbert"  # a model type the library does not know: BERT with a pooler per layer
+_ELASTICBERT = "elasticbert"  # a model type the library does not know: BERT with a pooler per layer
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 _NO_CONFIG = ("model_type", "architectures", "transformers_version", "torch_dtype", "auto_map")
 
@@ -28,7 +29,7 @@ class TextBackbone:
     """
 
     encoder: Any
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     poolers: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     file: Path | None = None
 
@@ -46,10 +47,10 @@ def released(file: Path, keys: list[str], instead: str) -> TextBackbone:
     own = file.parent
     configured = own if (own / "config.json").is_file() else backbone(instead)
     worded = own if any((own / name).is_file() for name in _VOCABULARIES) else backbone(instead)
-    return _blank(configured, keys, _tokenizer(worded))
+    return _from_config(configured, keys, _tokenizer(worded))
 
 
-def check_tokenizer(tokenizer: Any, size: int) -> None:
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, size: int) -> None:
     """Raise where a tokenizer cannot be of a model with `size` rows of word embeddings.
 
     Raises:
@@ -73,18 +74,18 @@ def pretrained(folder: Path) -> TextBackbone:
     """
     from transformers import AutoConfig, AutoModel
 
-    if _config(folder).get("model_type") == _FOREIGN:
-        return _elastic(folder)
+    if _config(folder).get("model_type") == _ELASTICBERT:
+        return _load_elasticbert(folder)
     try:
         encoder, info = AutoModel.from_pretrained(
             folder, local_files_only=True, weights_only=True, output_loading_info=True,
             attn_implementation=_attention(AutoConfig.from_pretrained(folder, local_files_only=True)),
         )  # fmt: skip
     except Exception as error:
-        raise _unread(folder, error) from error
+        raise _unreadable(folder, error) from error
     absent = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
-    if absent and any(key.startswith(f"{_FOREIGN}.") for key in info["unexpected_keys"]):
-        return _elastic(folder)
+    if absent and any(key.startswith(f"{_ELASTICBERT}.") for key in info["unexpected_keys"]):
+        return _load_elasticbert(folder)
     if absent:
         raise ExitbenchError(
             f"model.backbone: {folder} lacks {len(absent)} of the encoder's weights ({'; '.join(absent[:3])})"
@@ -95,7 +96,7 @@ def pretrained(folder: Path) -> TextBackbone:
     return TextBackbone(encoder, _tokenizer(folder), {0: found} if found else {}, file)
 
 
-def _blank(folder: Path, keys: list[str], tokenizer: Any) -> TextBackbone:
+def _from_config(folder: Path, keys: list[str], tokenizer: PreTrainedTokenizerBase) -> TextBackbone:
     """The encoder that a released checkpoint's configuration describes, its weights random, to be loaded over.
 
     keys: the checkpoint's, which say what architecture it is where old configurations do not.
@@ -107,7 +108,7 @@ def _blank(folder: Path, keys: list[str], tokenizer: Any) -> TextBackbone:
         config = AutoConfig.for_model(backbone_of(keys), **settings)
         encoder = AutoModel.from_config(config, attn_implementation=_attention(config))
     except Exception as error:
-        raise _unread(folder, error) from error
+        raise _unreadable(folder, error) from error
     _drop_pooler(encoder)
     return TextBackbone(encoder, tokenizer)
 
@@ -120,7 +121,7 @@ def _attention(config: Any) -> str:
     return "sdpa" if getattr(architecture, "_supports_sdpa", False) else "eager"
 
 
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a folder.
 
     Raises:
@@ -128,7 +129,7 @@ def _tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer, BertTokenizerFast  # type: ignore[attr-defined]
 
-    unknown = _config(folder).get("model_type") in (_FOREIGN, None) and (folder / "vocab.txt").is_file()
+    unknown = _config(folder).get("model_type") in (_ELASTICBERT, None) and (folder / "vocab.txt").is_file()
     reader: Any = BertTokenizerFast if unknown else AutoTokenizer
     try:
         return reader.from_pretrained(folder, local_files_only=True)
@@ -136,10 +137,10 @@ def _tokenizer(folder: Path) -> Any:
         raise ExitbenchError(f"model.tokenizer: cannot read one in {folder} ({_one_line(error)})") from error
 
 
-def _elastic(folder: Path) -> TextBackbone:
+def _load_elasticbert(folder: Path) -> TextBackbone:
     file = weights_in(folder, "model.backbone")
     state = read_tensors(file)
-    made = _blank(folder, list(state), _tokenizer(folder))
+    made = _from_config(folder, list(state), _tokenizer(folder))
     depth = made.encoder.config.num_hidden_layers
     ours = renamed(state, range(1, depth + 1), depth)
     weights = {key.removeprefix("backbone."): value for key, value in ours.items() if key.startswith("backbone.")}
@@ -153,7 +154,7 @@ def _elastic(folder: Path) -> TextBackbone:
     return TextBackbone(made.encoder, made.tokenizer, poolers, file)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> dict[str, object]:
     file = folder / "config.json"
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -173,7 +174,7 @@ def _drop_pooler(encoder: Any) -> None:
         encoder.pooler = None
 
 
-def _unread(folder: Path, error: Exception) -> ExitbenchError:
+def _unreadable(folder: Path, error: Exception) -> ExitbenchError:
     return ExitbenchError(f"model.backbone: the transformers library cannot read {folder} ({_one_line(error)})")
 
 

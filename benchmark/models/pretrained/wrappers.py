@@ -39,7 +39,7 @@ def unwrapped(content: object, source: str, choice: str = "") -> dict[str, Tenso
     Raises:
         ExitbenchError: no tensors by name, several sets and no choice, or a choice that is not there.
     """
-    found = dict(_sets(content, ""))
+    found = dict(_state_dicts(content, ""))
     if choice:
         if choice not in found:
             raise ExitbenchError(
@@ -64,21 +64,21 @@ def unwrapped(content: object, source: str, choice: str = "") -> dict[str, Tenso
     return state
 
 
-def _sets(content: object, name: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _state_dicts(content: object, name: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Every set of tensors by name in nested wrappers, with the path of wrappers that leads to it."""
     import torch
 
     if not isinstance(content, Mapping) or not content:
         return
     if all(isinstance(value, torch.Tensor) for value in content.values()):
-        yield from _flat_sets({str(key): value for key, value in content.items()}, name)
+        yield from _flat_state_dicts({str(key): value for key, value in content.items()}, name)
         return
     for key in WRAPPERS:
         if key in content:
-            yield from _sets(content[key], f"{name}.{key}" if name else key)
+            yield from _state_dicts(content[key], f"{name}.{key}" if name else key)
 
 
-def _flat_sets(state: dict[str, Tensor], name: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _flat_state_dicts(state: dict[str, Tensor], name: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Safetensors files are flat: sets of weights in them are told apart by the first part of their keys."""
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():

@@ -123,8 +123,8 @@ def test_layers_without_positions_or_windows_are_caught(family, monkeypatch):
 
 def test_views_of_other_families_are_refused():
     for family, view in [("mpnet", encoders.Roberta), ("deberta_v3", encoders.Bert), ("modernbert", encoders.Bert)]:
-        assert not encoders._equal(view, backbone(family))
-        assert encoders._equal(encoders.FAMILIES[backbone(family).config.model_type], backbone(family))
+        assert not encoders._matches_library(view, backbone(family))
+        assert encoders._matches_library(encoders.FAMILIES[backbone(family).config.model_type], backbone(family))
 
 
 @torch.no_grad()

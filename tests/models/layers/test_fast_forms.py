@@ -8,8 +8,8 @@ from small_models import small_dvt
 
 from benchmark.benches.reuse_overhead import main, usual_exits
 from benchmark.hardware.compilers import native_compiler
-from benchmark.models.layers.native_library import operators_alone
-from benchmark.models.layers.reuse import AllContexts, FeatureReuse, RelationReuse, Upsample
+from benchmark.models.layers.native_library import torch_operators_only
+from benchmark.models.layers.reuse import FeatureReuse, RelationReuse, StackedFeatureReuse, Upsample
 from benchmark.models.layers.tokens import ConvStem
 from benchmark.run.trace import full_depth
 from benchmark.types import Batch, ExitbenchError
@@ -24,7 +24,7 @@ def batch(count: int) -> Batch:
 
 @pytest.mark.parametrize("reuse", [(True, True), (True, False), (False, True), (False, False)], ids=str)
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("how", [nullcontext, operators_alone])
+@pytest.mark.parametrize("how", [nullcontext, torch_operators_only])
 def test_logits_without_gradients_are_those_with(reuse, count, how):
     model = small_dvt(feature_reuse=reuse[0], relation_reuse=reuse[1])
     trained = full_depth(model, batch(count)).detach()
@@ -52,7 +52,7 @@ def test_all_blocks_at_once_are_block_by_block(coarse, fine, count):
     features = torch.randn(count, t, 12)
     relations, mix = [torch.randn(count, 2, t, t) for _ in range(3)], RelationReuse(3, 2)
     with torch.no_grad():
-        for got, reuse in zip(AllContexts(reuses)(features, upsample), reuses, strict=True):
+        for got, reuse in zip(StackedFeatureReuse(reuses)(features, upsample), reuses, strict=True):
             torch.testing.assert_close(got, reuse(features, upsample), atol=1e-4, rtol=1e-4)
         wanted = [upsample.relations(one) for one in mix(relations)]
         for got, one in zip(mix.biases(relations, upsample), wanted, strict=True):
@@ -70,7 +70,7 @@ def test_tables_grow_and_shrink_with_the_batch_and_follow_the_dtype():
 @pytest.mark.parametrize("change", ["in place", "replaced", "loaded"])
 def test_joined_weights_follow_the_blocks(change):
     reuses = [FeatureReuse(12, 6, 4, 1e-6) for _ in range(2)]
-    contexts, upsample, features = AllContexts(reuses), Upsample(2, 3), torch.randn(2, 5, 12)
+    contexts, upsample, features = StackedFeatureReuse(reuses), Upsample(2, 3), torch.randn(2, 5, 12)
     with torch.no_grad():
         before = contexts(features, upsample)
         if change == "in place":

@@ -35,7 +35,7 @@ def random_reuses(depth: int, width: int, hidden: int, out: int) -> list[Feature
 
 def as_given(given, count: int, heads: int, fine: int) -> torch.Tensor:
     """The logits (count, heads, T', T') that a block is given: those it hands out where queries are zero."""
-    _, logits = attend(torch.zeros(count, fine, 3 * heads * 5), heads, given, hand_out=True)
+    _, logits = attend(torch.zeros(count, fine, 3 * heads * 5), heads, given, return_logits=True)
     assert logits is not None
     return logits
 
@@ -71,11 +71,11 @@ def test_attention_is_that_of_the_operators(given, heads, deep, coarse, fine):
         if given:
             wanted = wanted + upsample.relations(mix(relations)[1])
         coarse_logits = NativeRelations(mix, upsample)(relations)[1] if given else None
-        attended, logits = attend(qkv, heads, coarse_logits, hand_out=True)
+        attended, logits = attend(qkv, heads, coarse_logits, return_logits=True)
         torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)
         wanted = (wanted.softmax(-1) @ v).transpose(1, 2).flatten(2)
         torch.testing.assert_close(attended, wanted, atol=1e-4, rtol=1e-4)
-        alone, nothing = attend(qkv, heads, coarse_logits, hand_out=False)
+        alone, nothing = attend(qkv, heads, coarse_logits, return_logits=False)
     assert nothing is None
     assert torch.equal(alone, attended)
 
@@ -86,7 +86,7 @@ def test_attention_survives_logits_of_any_size():
     qkv[..., :2], qkv[..., 2:4] = 200.0, torch.tensor([[1.0, 0.0], [0.0, 0.0], [-300.0, 0.0]])
     qkv[..., 4:] = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     with torch.no_grad():
-        attended, _ = attend(qkv, 1, None, hand_out=False)
+        attended, _ = attend(qkv, 1, None, return_logits=False)
     torch.testing.assert_close(attended, torch.tensor([1.0, 2.0]).expand(1, 3, 2))
 
 
@@ -102,7 +102,7 @@ def test_contexts_beside_tokens_are_those_of_the_operators(coarse, fine, count, 
         for got, reuse in zip(NativeContexts(reuses, upsample)(features), reuses, strict=True):
             wide = torch.cat([x, reuse(features, upsample)], -1)
             wanted = torch.layer_norm(wide, (width + out,), scale, shift, 1e-6)
-            torch.testing.assert_close(got.normed_beside(x, scale, shift, 1e-6), wanted, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(got.norm_concatenated(x, scale, shift, 1e-6), wanted, atol=1e-4, rtol=1e-4)
 
 
 @compiled
@@ -174,7 +174,7 @@ def test_it_is_used_without_gradients_on_plain_numbers_alone(monkeypatch):
     with torch.no_grad():
         assert used(monkeypatch, lambda: full_depth(model, batch))
         assert not used(monkeypatch, lambda: count(model, 0))  # MACs are counted on torch's operators
-        with native_library.operators_alone():
+        with native_library.torch_operators_only():
             assert not used(monkeypatch, lambda: full_depth(model, batch))
         with torch.autocast("cpu", torch.bfloat16):
             assert not used(monkeypatch, lambda: full_depth(model, batch))
@@ -208,7 +208,7 @@ def test_without_a_compiler_operators_do_the_work(monkeypatch, fresh_library):
 def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path, fresh_library, says, kind, told):
     monkeypatch.setenv("EXITBENCH_NATIVE", "1")
     compiler = tmp_path / "c++"
-    compiler.write_text(f"#!/bin/sh\necho 'hand_over.cpp:1: {says}' >&2\nexit 3\n")
+    compiler.write_text(f"#!/bin/sh\necho 'reuse_kernels.cpp:1: {says}' >&2\nexit 3\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("EXITBENCH_CACHE", str(tmp_path / "cache"))
@@ -225,7 +225,7 @@ def test_it_is_compiled_once_and_again_where_damaged(monkeypatch, tmp_path, fres
     monkeypatch.setattr(native_library, "_compile", lambda *parts: runs.append(1) or compile_it(*parts))
     for wanted in (1, 1, 2):
         if wanted == 2:
-            made = next(tmp_path.glob("native-*/hand_over.so"))
+            made = next(tmp_path.glob("native-*/reuse_kernels.so"))
             made.unlink()  # this process has it open
             made.write_bytes(b"not a library")
         native_library.library.cache_clear()

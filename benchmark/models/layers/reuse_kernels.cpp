@@ -405,7 +405,7 @@ void contexts(const float *features, long b, long t, long width, float eps, long
 
 // Layer norm of tokens x (b, f, width) beside one block's contexts (b, t - 1, reuse), interpolated; zeros stand beside
 // the class token -> (b, f, width + reuse). Behind `coarse` there is room to read another W numbers.
-void normed_beside(const float *x, const float *coarse, long b, long f, long t, long width, long reuse,
+void norm_concatenated(const float *x, const float *coarse, long b, long f, long t, long width, long reuse,
                    const std::int32_t *index, const float *weight, const float *scale, const float *shift, float eps,
                    float *out, int threads) {
     const long wide = width + reuse;
