@@ -18,7 +18,7 @@ from plots.command import figure_main
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From rows with accuracy and gmacs_mean; `curve` and `exits` are drawn where the frame carries them."""
+    """From rows with accuracy and gmacs_mean; `curve` and `exits` are drawn if the frame has them."""
     rows = _one_rule(_distinct(style.rows_with(frame, "accuracy", "gmacs_mean")))
     datasets = style.groups(rows, "dataset")
     columns = 1 if len(datasets) < 3 else 2
@@ -51,7 +51,7 @@ def _one_rule(rows: list[style.Row]) -> list[style.Row]:
 
 
 def _distinct(rows: list[style.Row]) -> list[style.Row]:
-    """One row per point: the clock does not move it, so profiles share it."""
+    """One row per point: profiles share it, as it does not depend on time."""
     points = style.groups(rows, "model", "dataset", "policy", "workload", "threshold", "gmacs_mean", "accuracy")
     return [same[0] for same in points.values()]
 
@@ -59,7 +59,7 @@ def _distinct(rows: list[style.Row]) -> list[style.Row]:
 def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]], narrow: bool) -> None:
     clean = [row for row in rows if row["workload"] == "clean"]
     for (model, _), same in style.groups(clean, "model", "policy").items():
-        widest = max(same, key=lambda row: row["n"] or 0)  # of several slices the one of most samples
+        widest = max(same, key=lambda row: row["n"] or 0)  # of several limits the one with most samples
         _curves(axis, widest["curve"], widest["exits"], looks[model][0], "--" if style.is_bound(widest) else "-")
     for row in (row for row in rows if not style.is_bound(row)):
         colour, marker = looks[row["model"]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ MOST_PANELS, EACH = 4, 2
 WIDTH = 46  # characters of a line of text
 BEFORE = 8  # words shown before a change that lies far into a text
 MARK = style.COLOURS[1]
-Word = tuple[str, bool]  # a word of a text and whether it was changed
+Word = tuple[str, bool]  # a word, and whether it was changed
 
 
 @style.styled
@@ -107,7 +106,7 @@ def _texts(axis: Axes, examples: list[dict]) -> None:
     for row, (_, words) in enumerate(lines):
         column = 0
         for word, marked in words:
-            look: dict[str, Any] = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
+            look: style.Look = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
             axis.text(column, row, word, family="DejaVu Sans Mono", fontsize=7, va="center", **look)
             column += len(word) + 1
     axis.set_xlim(-0.5, WIDTH + 0.5)
@@ -118,15 +117,15 @@ def _texts(axis: Axes, examples: list[dict]) -> None:
 
 
 def _pictures(axis: Axes, examples: list[dict]) -> None:
-    """A row for each example: before, after, and what was added, stretched to the whole range."""
+    """A row for each example: before, after, and the change, scaled to the whole range."""
     for row, example in enumerate(examples):
         before, after = (_pixels(example[f"png_{when}"]) for when in ("before", "after"))
         change = after - before
         stretched = 0.5 + change / max(2 * np.abs(change).max(), 1e-9)
         for column, image in enumerate((before, after, stretched)):
-            look = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
+            look: style.Look = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
             extent = (column * 1.1, column * 1.1 + 1, row * 1.1 + 1, row * 1.1)
-            axis.imshow(image, extent=extent, interpolation="nearest", **look)  # type: ignore[arg-type]
+            axis.imshow(image, extent=extent, interpolation="nearest", **look)
     axis.set_xlim(0, 3.2)
     axis.set_ylim(len(examples) * 1.1 - 0.1, 0)
     labels = [f"({example['exit_before']}) → ({example['exit_after']})" for example in examples]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -54,7 +53,7 @@ def looks(rows: Iterable[style.Row]) -> dict[str, tuple[str, str, str]]:
     }
 
 
-def search(row: style.Row) -> dict[str, Any]:
+def search(row: style.Row) -> style.Row:
     """The settings of a row's search; empty if its record has none."""
     return row["attack"].get("settings", {}).get("search", {})
 

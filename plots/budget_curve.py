@@ -1,4 +1,4 @@
-"""Accuracy for a budget: the solver's curve, the released sweep, the controls, each exit for all, and the static twin.
+"""Accuracy against budget: the solver's curve, the released sweep, the controls, single exits, and the static twin.
 
     python plots/budget_curve.py --leaderboard results/leaderboard.csv --out plots/out
 
@@ -17,7 +17,7 @@ from plots.command import figure_main
 
 MOST_PANELS = 6
 TWIN = "_static"
-# What stands in a record's protocol -> how it is called and drawn; what is drawn later lies above.
+# Method in a record's protocol -> label and style; later ones are drawn on top.
 WAYS: dict[str, tuple[str, str, str]] = {
     "random": ("random exits", "#CC79A7", ":"),
     "entropy": ("budget, on entropy", "#009E73", "-."),
@@ -28,7 +28,7 @@ WAYS: dict[str, tuple[str, str, str]] = {
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From clean rows whose `results` hold a protocol; one row of each model, as hardware moves none of it."""
+    """From clean rows whose `results` hold a protocol; one row of each model, as hardware does not change it."""
     rows = [row for row in style.rows_with(frame, "accuracy_full", "gmacs_full") if row["workload"] == "clean"]
     rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
     found = [row for row in rows if isinstance(row["results"], dict) and "protocol" in row["results"]]

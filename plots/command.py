@@ -1,4 +1,4 @@
-"""What every figure's command line shares: where rows come from and where the files go."""
+"""Command line of a figure: input leaderboard, filter and output folder."""
 
 from __future__ import annotations
 

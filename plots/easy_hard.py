@@ -1,4 +1,4 @@
-"""Easy and hard pictures: of each class, the test image that each exit answers rightly and most surely.
+"""Easy and hard images: for each class, the test image that each exit answers correctly with most confidence.
 
     python plots/easy_hard.py --leaderboard results/leaderboard.csv --out plots/out
 

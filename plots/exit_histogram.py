@@ -1,4 +1,4 @@
-"""Where samples leave: the share of samples at each exit, clean beside attacked, with the mean depth.
+"""Exit histogram: the share of samples at each exit, clean beside attacked, with the mean depth.
 
     python plots/exit_histogram.py --leaderboard results/leaderboard.csv --out plots/out
 
@@ -22,7 +22,7 @@ from plots.command import figure_main
 
 MOST_PANELS = 8
 MOST_WORKLOADS = 5  # clean and four attacks: more bars cannot be distinguished
-ENDS = ("never", "always_first")  # of the scale: all leave at one exit
+ENDS = ("never", "always_first")  # all samples exit at one exit
 
 
 @style.styled
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = [row for row in rows if row["workload"] in looks]
     groups = style.groups(rows, "model", "dataset", "policy")
     groups = {names: style.one_slice(group, "workload") for names, group in groups.items()}
-    # Where there are too many, those with the most workloads to compare.
+    # If there are too many, those with the most workloads to compare.
     ranked = sorted(groups.items(), key=lambda group: -_workloads(group[1]))
     shown = sorted(style.with_room("exit_histogram", ranked, MOST_PANELS))
     columns = 1 if len(shown) < 4 else 2
@@ -65,7 +65,7 @@ def _workloads(rows: list[style.Row]) -> int:
 
 
 def _named(workload: str, rows: Iterable[style.Row]) -> str:
-    """A workload with its budget, where it is one for all rows."""
+    """A workload with its budget, if all rows share one."""
     budgets = {attacked.budget(row) for row in rows if row["workload"] == workload and workload != "clean"}
     said = budgets.pop() if len(budgets) == 1 else ""
     return f"{workload}, {said}" if said else workload

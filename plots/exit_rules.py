@@ -1,4 +1,4 @@
-"""Exit rules against each other: the budget curve of each rule on one model, under the bound that knows the labels.
+"""Exit rules compared: the budget curve of each rule on one model, below the oracle.
 
     python plots/exit_rules.py --leaderboard results/leaderboard.csv --out plots/out
 
@@ -16,7 +16,7 @@ from plots import style
 from plots.command import figure_main
 
 MOST_PANELS = 6
-ENDS = ("never", "always_first")  # of the scale: the exits' own line shows them
+ENDS = ("never", "always_first")  # drawn already by the line of single exits
 
 
 @style.styled
@@ -51,7 +51,7 @@ def _special(row: style.Row) -> bool:
 
 
 def _rules(rows: list[style.Row]) -> int:
-    """How many rules there are to compare."""
+    """Number of rules to compare."""
     return len({row["policy"] for row in rows if not _special(row)})
 
 
@@ -65,7 +65,7 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]],
         points = sorted((point["gmacs_mean"], point["accuracy"]) for point in row["curve"])
         colour, marker = (style.INK, "") if style.is_bound(row) else looks.get(policy, ("", ""))
         if points and colour:
-            # Of two classes, confidence and entropy decide alike: what lies below is drawn wider, to be seen.
+            # For two classes confidence and entropy decide alike: the lower curve is drawn wider, to be visible.
             width = 2.2 - 1.2 * (list(looks).index(policy) / max(1, len(looks) - 1)) if marker else 1
             axis.plot(*zip(*points, strict=True), "-" if marker else "--", color=colour, linewidth=width, zorder=3)
         if marker:

@@ -78,7 +78,7 @@ def _by_queries(rows: list[style.Row]) -> dict[str, Points]:
 
 
 def _reached(curve: Sequence[style.Row], queries: float) -> tuple[float, Ends]:
-    """The gain lost after so many queries and its interval: those of the last point up to there."""
+    """Gain lost after so many queries, with its interval: the last point up to there."""
     before = [point for point in curve if point["queries"] <= queries]
     if not before:
         return 0.0, (0.0, 0.0)
@@ -87,7 +87,7 @@ def _reached(curve: Sequence[style.Row], queries: float) -> tuple[float, Ends]:
 
 
 def _by_size(rows: list[style.Row]) -> dict[str, Points]:
-    """Attack -> points by words or 255ths; words as a share of the text are left out, as they are not one number."""
+    """Attack -> points by words or 255ths; words as a share of the text are left out, as their number varies."""
     curves: dict[str, Points] = {}
     for (name,), same in style.groups(rows, "workload").items():
         at: dict[float, list[tuple[float, Ends]]] = {}

@@ -1,4 +1,4 @@
-"""Accuracy against measured latency: what the clock saw, full depth beside early exit, clean and attacked.
+"""Accuracy against measured latency: full depth beside early exit, clean and attacked.
 
     python plots/latency_accuracy.py --leaderboard results/leaderboard.csv --out plots/out
 

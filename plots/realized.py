@@ -1,4 +1,4 @@
-"""Promise and clock: the speed-up that MACs promise beside the one measured, for each hardware profile.
+"""Realized speed-up: the MAC speed-up beside the measured one, for each hardware profile.
 
     python plots/realized.py --leaderboard results/leaderboard.csv --out plots/out
 
@@ -38,7 +38,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _first(rows: list[style.Row]) -> list[style.Row]:
-    """One row of each kind, those that matter most where there are too many, by batch, in the leaderboard's order."""
+    """One row of each kind, the most relevant if there are too many, by batch, in the leaderboard's order."""
     kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
     rules = {model: _usual(same) for (model,), same in style.groups(rows, "model").items()}
 
@@ -53,7 +53,7 @@ def _first(rows: list[style.Row]) -> list[style.Row]:
 
 
 def _usual(rows: list[style.Row]) -> str:
-    """The rule that most of a model's rows are of."""
+    """The rule of most of a model's rows."""
     names = [row["policy"] for row in rows]
     return max(names, key=names.count)
 
@@ -62,7 +62,7 @@ def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
     for place, row in enumerate(rows):
         shade, promise, speedup = style.shade(row, colour), row["mac_speedup"], row["speedup"]
         axis.plot([promise, speedup], [place, place], color="#D5D5D5", linewidth=2.5, zorder=2)
-        # A bar taller than the dot: both are seen where promise and clock agree.
+        # A bar taller than the dot: both are visible where they agree.
         axis.plot([promise], [place], "|", color=shade, markersize=9, markeredgewidth=1.6, zorder=3)
         interval = [[max(0, speedup - row["speedup_lo"])], [max(0, row["speedup_hi"] - speedup)]]
         axis.errorbar([speedup], [place], xerr=interval, fmt=".", color=shade, zorder=4)
@@ -75,7 +75,7 @@ def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
 
 
 def _label(row: style.Row, several: list[str]) -> str:
-    """What sets a row apart: its attack, its profile, what the panel has several of, its batches."""
+    """What distinguishes a row: its attack, profile, choices that differ in the panel, and batch."""
     attack = [] if row["workload"] == "clean" else [row["workload"]]
     batches = [f"batches of {row['batch']:.0f}"] if row.get("scenario") == "offline" else []
     return ", ".join([*attack, row["hardware"], *(str(row[name]) for name in several if row[name]), *batches])

@@ -1,4 +1,4 @@
-"""Whether exits know what they know: confidence against accuracy at each exit, with the expected calibration error.
+"""Reliability diagram: accuracy against confidence at each exit, with the expected calibration error.
 
     python plots/reliability.py --leaderboard results/leaderboard.csv --out plots/out
 
@@ -17,13 +17,13 @@ from plots import style
 from plots.command import figure_main
 
 MOST_PANELS = 8
-FEWEST = 0.02  # of all samples, for a bin to be drawn: fewer say little of its accuracy
+FEWEST = 0.02  # of all samples, in a drawn bin; with fewer its accuracy is noise
 RAMP = ("#B4CFE4", "#7FB2D6", "#3E8FC4", "#0072B2", "#00517E", "#00304B")  # the first exit is the palest
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From clean rows whose `exits` hold `reliability`; one row of each model, as rule and clock move none of it."""
+    """From clean rows whose `exits` hold `reliability`; one row of each model, whatever its rule and hardware."""
     rows = [row for row in style.rows_with(frame, "accuracy_full") if row["workload"] == "clean"]
     rows = [row for row in rows if row["exits"] and all("reliability" in place for place in row["exits"])]
     if not rows:
@@ -45,19 +45,19 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _error(exits: list[dict]) -> str:
-    """The calibration error of the first and the last exit, as the title says it."""
+    """The calibration error of the first and the last exit, for the title."""
     errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
     return f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
 
 
 def _auroc(exits: list[dict]) -> str:
-    """How well the rule's signal tells right from wrong at the first and the last exit that have it, on a line."""
+    """AUROC of the rule's signal at the first and the last exit that have one, for the title."""
     values = [f"{place['auroc']:.2f}" for place in exits if place.get("auroc") is not None]
     return "" if not values else f"\nAUROC {values[0]}" + (f" … {values[-1]}" if len(values) > 1 else "")
 
 
 def _shade(depth: int, exits: int) -> str:
-    """From pale to dark with depth, so that the order is seen without a key for each exit."""
+    """From pale to dark with depth, so that the order is visible without a legend."""
     return RAMP[round((depth - 1) / max(1, exits - 1) * (len(RAMP) - 1))]
 
 

@@ -1,4 +1,4 @@
-"""One style for all figures: 84 mm wide, fonts of 7 points and more, colours that all eyes can tell apart.
+"""One style for all figures: 84 mm wide, fonts of 7 points and more, colours safe for colour-blind readers.
 
 Figures are made and saved without pyplot and without a display. `paper` sets them in STIX, which sits well
 beside LaTeX's text and needs no LaTeX.
@@ -13,29 +13,34 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import matplotlib
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.records.leaderboard import ExitbenchError, atomic_write
 
 Row = dict[str, Any]
+Look = dict[str, Any]  # keyword arguments of matplotlib
+Names = tuple[Any, ...]
+T = TypeVar("T")
 
 COLUMN_MM = 84
-# Okabe and Ito's palette, black and its palest yellow left out; grey is kept for clocks that are not reliable.
+# Okabe and Ito's palette, black and its palest yellow left out; grey marks unreliable clocks.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MOST_IDS = 500  # record ids that a figure's metadata holds one by one
 GREY = "#9A9A9A"
 INK = "#333333"
 
-_LOOK: dict[str, Any] = {
+_LOOK: Look = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 7.5,
@@ -59,15 +64,15 @@ _LOOK: dict[str, Any] = {
     "lines.linewidth": 1.1,
     "lines.markersize": 4.5,
     "errorbar.capsize": 1.5,
-    "pdf.fonttype": 42,  # letters stay letters: searchable, and accepted by publishers
+    "pdf.fonttype": 42,  # embedded as text: searchable, and accepted by publishers
 }
-_PAPER: dict[str, Any] = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 8.5} | dict.fromkeys(
+_PAPER: Look = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 8.5} | dict.fromkeys(
     ("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8
 )
 
 
 class NothingToDraw(ExitbenchError):
-    """The frame lacks the rows a figure is about; the message says which."""
+    """The frame lacks the rows of a figure; the message names them."""
 
 
 class Draw(Protocol):
@@ -78,7 +83,7 @@ class Draw(Protocol):
 
 @contextmanager
 def look(paper: bool = False) -> Iterator[None]:
-    """The style, for the length of a block; the surroundings' settings come back after it."""
+    """Context with the figure style; the previous settings are restored afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK | (_PAPER if paper else {}))  # pyright: ignore
@@ -86,7 +91,7 @@ def look(paper: bool = False) -> Iterator[None]:
 
 
 def styled(draw: Callable[[pd.DataFrame], Figure]) -> Draw:
-    """Let `draw(frame)` work under the style, and take `paper`."""
+    """Make `draw(frame)` use the style and accept `paper`."""
 
     @functools.wraps(draw)
     def inside(frame: pd.DataFrame, *, paper: bool = False) -> Figure:
@@ -102,8 +107,8 @@ def panels(
     """A figure one column of a paper wide, its panels height_mm high, under each other or in `columns` of their own,
     and room for a legend. Panels come line by line."""
     lines = -(-count // columns)
-    figure = Figure(figsize=(COLUMN_MM / 25.4, (lines * height_mm + extra_mm) / 25.4), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, hspace=0.04)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, hspace=0.04)
+    figure = Figure(figsize=(COLUMN_MM / 25.4, (lines * height_mm + extra_mm) / 25.4), layout=layout)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=sharex)
     axes = list(grid.flat)
     for unused in axes[count:]:
@@ -111,20 +116,20 @@ def panels(
     return figure, axes[:count]
 
 
-def with_room(figure: str, found: Sequence[tuple[tuple[Any, ...], Any]], most: int) -> list[tuple[Any, Any]]:
+def with_room(figure: str, found: Sequence[tuple[Names, T]], most: int) -> list[tuple[Names, T]]:
     """The first `most` panels of (names, rows); the others are named on stderr."""
     left_out(figure, [", ".join(str(name) for name in names) for names, _ in found[most:]])
     return list(found[:most])
 
 
 def left_out(figure: str, names: Sequence[str]) -> None:
-    """Say on stderr which panels a figure has no room for."""
+    """Name on stderr the panels that a figure has no room for."""
     if names:
         print(f"{figure}: no room for {len(names)} panel(s): {'; '.join(names)}", file=sys.stderr)
 
 
 def outer_labels(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
-    """Name the axes at the left and below only: the same names hold for all panels."""
+    """Label only the left and the bottom axes; all panels share these labels."""
     for place, axis in enumerate(axes):
         if place % columns == 0:
             axis.set_ylabel(y)
@@ -139,15 +144,15 @@ def height_ratios(axes: Sequence[Axes], heights: Sequence[float]) -> None:
         place.get_gridspec().set_height_ratios(list(heights))
 
 
-def legend(figure: Figure, handles: Sequence[Any], columns: int = 2) -> None:
-    """A legend above all panels, where no data can be."""
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 2) -> None:
+    """A legend above all panels, outside the data."""
     figure.legend(handles=list(handles), loc="outside upper left", ncols=columns, borderaxespad=0.2)
 
 
 def key(label: str, colour: str = INK, marker: str = "", line: str = "", hollow: bool = False) -> Line2D:
-    """A legend entry; `hollow` is how attacked samples are drawn everywhere."""
+    """A legend entry; attacked samples are hollow in all figures."""
     face = "white" if hollow else colour
-    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": face}
+    look: Look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": face}
     return Line2D([], [], label=label, **look)
 
 
@@ -159,9 +164,10 @@ def colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def log_axis(axis: Axis, low: float, high: float, narrow: bool = False) -> None:
     """Make an axis logarithmic, a little wider than low … high, its ticks printed as plain numbers; few if `narrow`."""
-    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")  # type: ignore[attr-defined]
+    name = "x" if isinstance(axis, XAxis) else "y"
+    getattr(axis.axes, f"set_{name}scale")("log")
     low, high = low / (high / low) ** 0.06 / 1.03, high * (high / low) ** 0.06 * 1.03
-    getattr(axis.axes, f"set_{axis.axis_name}lim")(low, high)  # type: ignore[attr-defined]
+    getattr(axis.axes, f"set_{name}lim")(low, high)
     decades = math.log10(high / low)
     dense = (1.0, 2.0, 4.0) if narrow and decades > 0.6 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     steps = (1.0,) if decades > (1.6 if narrow else 3) else (1.0, 2.0, 5.0) if decades > 0.9 else dense
@@ -176,7 +182,7 @@ def percent(axis: Axis) -> None:
 
 
 def rows_with(frame: pd.DataFrame, *needed: str) -> list[Row]:
-    """The rows of a frame in which all the needed columns hold something, as dicts with None for what is absent.
+    """The rows of a frame in which all the needed columns hold something, as dicts with None for absent values.
 
     Raises NothingToDraw, naming the columns, where there are none.
     """
@@ -191,42 +197,42 @@ def rows_with(frame: pd.DataFrame, *needed: str) -> list[Row]:
 
 
 def one_slice(rows: Sequence[Row], key: str) -> list[Row]:
-    """The rows of one number of samples: of that with most to compare under `key`, and of such of the largest.
+    """The rows with one number of samples: that with the most values of `key`, or the largest of these.
 
-    What was measured on other samples differs by their draw, which is nothing that a figure should show side by side.
+    Results on different samples differ by the draw of samples, so a figure should not mix them.
     """
-    held: dict[float, set[Any]] = {}
+    held: dict[float, set[object]] = {}
     for row in rows:
         held.setdefault(row["n"] or 0, set()).add(row[key])
     best = max(held, key=lambda n: (len(held[n]), n), default=0)
     return [row for row in rows if (row["n"] or 0) == best]
 
 
-def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+def groups(rows: Iterable[Row], *names: str) -> dict[Names, list[Row]]:
     """Rows by the values of some columns, in the order of their first appearance."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
+    found: dict[Names, list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row[name] for name in names), []).append(row)
     return found
 
 
 def shade(row: Row, colour: str) -> str:
-    """The colour of a row where time is drawn: grey where the clock is not to be relied on."""
+    """The colour of a row in figures of time: grey if its clock is unreliable."""
     return colour if row["status"] == "ok" else GREY
 
 
 def is_bound(row: Row) -> bool:
-    """Whether a row is no rule to choose but a bound on all, which knew the labels."""
+    """Whether a row is an upper bound that knows the labels."""
     return bool((row.get("results") or {}).get("bound"))
 
 
 def attacked_key(rows: Iterable[Row], label: str = "attacked") -> list[Line2D]:
-    """The legend entry for hollow marks, where the rows have such."""
+    """The legend entry for hollow marks, if there are any."""
     return [key(label, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []
 
 
 def doubt_key(rows: Iterable[Row], marker: str = "o") -> list[Line2D]:
-    """The legend entry for grey marks, where the clock of a row is not to be relied on."""
+    """The legend entry for grey marks, if a row's clock is unreliable."""
     return [key("unreliable", GREY, marker)] if any(row["status"] != "ok" for row in rows) else []
 
 

@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
     trace = synthetic(n, asked["classes"], asked["seed"])
     seconds: dict[str, list[float]] = {"read": [], "sweep": [], "isotonic": [], "counted": []}
     curves: dict[str, tuple[Tensor, Outcomes]] = {}
+    seen = read(*trace, macs, confidence)
     for _ in track(range(asked["rounds"]), "rounds", unit="round"):
         seen = _timed(seconds["read"], partial(read, *trace, macs, confidence))
         curves["sweep"] = _timed(seconds["sweep"], partial(_sweep, seen))
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
         )
     sweep = curves["sweep"][1].accuracy
     behind = {kind: int((curves[kind][1].accuracy < sweep - 1e-12).sum()) for kind in solver.ESTIMATES}
-    alone = seen.right.double().mean(0)  # type: ignore[possibly-undefined]
+    alone = seen.right.double().mean(0)
     print("each exit for all, calibration:", *(f"{100 * float(share):.2f}%" for share in alone))
     print(f"points where calibration accuracy is below the sweep's: {behind}")
     return 0

@@ -73,7 +73,7 @@ def _vit() -> tuple[Any, torch.Tensor]:
 
 
 @torch.inference_mode()
-def _forward(module: Any, pixels: torch.Tensor) -> torch.Tensor:
+def _forward(module: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     return module(pixels)
 
 

@@ -17,9 +17,14 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.types import ExitbenchError
+from benchmark.types import Batch, ExitbenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.models.dvt import DVT
 
 DEFAULTS = {"rounds": 40, "large": 3, "large_batch": 8, "products": 1, "seed": 0}
 SMALL: dict[str, Any] = {
@@ -68,7 +73,6 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     from benchmark.cost.matrix_products import products_of, run_in_order
     from benchmark.models.dvt import DVT
     from benchmark.models.layers.native_library import library, torch_operators_only
-    from benchmark.types import Batch
 
     models = {}
     for name, (feature, relation) in VARIANTS.items():
@@ -78,13 +82,17 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     side = whole.image_size
     pixels = torch.rand(batch_size, len(architecture["mean"]), side, side)
     batch = Batch({"pixels": pixels}, torch.zeros(batch_size, dtype=torch.int64))
-    runs: dict[str, Callable[[], Any]] = {name: lambda m=model: list(m.exits(batch)) for name, model in models.items()}
+    runs: dict[str, Callable[[], object]] = {
+        name: lambda m=model: list(m.exits(batch)) for name, model in models.items()
+    }
     if library() is not None:
         for name in ("none", "both"):
             runs[f"{name}, torch's operators"] = torch_operators_only()(runs[name])
     runs["both, as usually written"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
-        apart = max(float((a - b).abs().max()) for a, b in zip(runs["both"](), usual_exits(whole, batch), strict=True))
+        apart = max(
+            float((a - b).abs().max()) for a, b in zip(whole.exits(batch), usual_exits(whole, batch), strict=True)
+        )
         times = _interleaved(runs, rounds)
         alone = (
             _interleaved({name: run_in_order(products_of(run)) for name, run in runs.items()}, rounds)
@@ -106,7 +114,7 @@ def _ratio(times: dict[str, list[float]], name: str) -> float:
     return statistics.median(own / plain for own, plain in zip(times[name], times["none"], strict=True))
 
 
-def _interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def _interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     from benchmark.utils.progress import track
 
     for run in runs.values():
@@ -120,8 +128,8 @@ def _interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
     return times
 
 
-def usual_exits(model: Any, batch: Any) -> list[Any]:
-    """All exits' logits of a `DVT` with both reuses, its hand-over written as one first would.
+def usual_exits(model: DVT, batch: Batch) -> list[Tensor]:
+    """All exits' logits of a `DVT` with both reuses, with reuse in its usual form.
 
     1 × 1 convolutions, nearest-neighbour interpolation and adaptive pooling on whole tensors, block by block.
     """
@@ -175,7 +183,7 @@ def _usual_block(block: Any, x: Any, bias: Any, before: Any, transformer: Any, r
     return x + block.fc2(F.gelu(block.fc1(block.norm2(wide)))), logits
 
 
-def _resized(x: Any, coarse: int, fine: int) -> Any:
+def _resized(x: Tensor, coarse: int, fine: int) -> Tensor:
     """(b, c, coarse²) -> (b, c, fine²)."""
     from torch.nn import functional as F
 
@@ -183,7 +191,7 @@ def _resized(x: Any, coarse: int, fine: int) -> Any:
     return F.adaptive_avg_pool2d(F.interpolate(image, size=2 * coarse, mode="nearest"), fine).flatten(2)
 
 
-def _resized_relations(x: Any, coarse: int, fine: int) -> Any:
+def _resized_relations(x: Tensor, coarse: int, fine: int) -> Tensor:
     """(b, c, T, T) -> (b, c, T', T'): rows, then columns; the class token's are carried over."""
     import torch
 

@@ -82,10 +82,10 @@ def _orders(model: Any, split: Any, batch_size: int, seed: int) -> dict[str, tup
 def _measure(model: Any, split: Any, recipe: Any, orders: dict[str, Any], steps: int) -> dict[str, float]:
     import torch
 
-    from benchmark.training.trainer import TaughtExits
+    from benchmark.training.trainer import TrainableExits
     from benchmark.utils.progress import track
 
-    taught = TaughtExits(model, recipe).train()
+    taught = TrainableExits(model, recipe).train()
     trained = [value for value in model.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(trained, 1e-6)  # so small that the weights stay those of both orders
     seconds = dict.fromkeys(orders, 0.0)

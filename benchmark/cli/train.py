@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     import torch
 
-    from benchmark.training.checkpoint_folder import claim
+    from benchmark.training.checkpoint_folder import bind_settings
     from benchmark.training.train import check_fit, train
 
     torch.set_num_threads(cfg.threads)
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = build(cfg.model, checkpoint="")
     check_fit(model, dataset)
     folder = Path(cfg.runs) / _destination(cfg).stem
-    claim(folder, _settings(cfg, dataset))
+    bind_settings(folder, _settings(cfg, dataset))
     stages = train(model, dataset, recipe, folder, cfg.device, cfg.limit)
     _keep(cfg, model, dataset, stages, "exitbench train " + " ".join(arguments.overrides))
     return 0
@@ -74,16 +74,20 @@ def _evaluate(model: Any, dataset: Any) -> list[dict[str, float]]:
     from benchmark.run.trace import trace
 
     rows: list[dict[str, float]] = [{} for _ in range(model.num_exits)]
-    for split in ("calibration", "test"):
-        traced = trace(model, getattr(dataset, split), description=f"evaluate on {split}")
+    traces = {
+        split: trace(model, getattr(dataset, split), description=f"evaluate on {split}")
+        for split in ("calibration", "test")
+    }
+    for split, traced in traces.items():
         right = traced.logits.argmax(-1) == traced.labels[:, None]  # (N, E)
         for row, accuracy in zip(rows, right.double().mean(0).tolist(), strict=True):
             row[split] = accuracy
-    macs = table(cost(model, traced.lengths.tolist()), traced.lengths).mean(0) / 1e9  # type: ignore[possibly-undefined]
+    test = traces["test"]
+    macs = table(cost(model, test.lengths.tolist()), test.lengths).mean(0) / 1e9
     for row, gmacs in zip(rows, macs.tolist(), strict=True):
         row["gmacs"] = gmacs
     if dataset.metric != "accuracy":
-        answers, labels = traced.logits.argmax(-1).numpy(), traced.labels.numpy()  # type: ignore[possibly-undefined]
+        answers, labels = test.logits.argmax(-1).numpy(), test.labels.numpy()
         for depth, row in enumerate(rows):
             row["score"] = metrics.score(dataset.metric, answers[:, depth], labels)
     return rows

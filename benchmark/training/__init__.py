@@ -1,1 +1,1 @@
-"""Teaching exits: recipes, losses, the trainer that follows them, and the card that says how it went."""
+"""Training exits: recipes, losses, the trainer and the card of a checkpoint."""

@@ -1,4 +1,4 @@
-"""The card beside a checkpoint: how it was made, from what, and what it reached, in Markdown."""
+"""The model card of a checkpoint in Markdown: command, data, recipe, and scores of all exits."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_card(
 
 
 def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Any]) -> list[str]:
-    """One line a stage: its settings as the configuration has them, its steps and seconds.
+    """One line per stage: its settings, steps and seconds.
 
     recipe: the resolved configuration, with a mapping for each stage where there are several.
     stages: `train.Stage`s.
@@ -71,12 +71,13 @@ def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Any]) -> list[str]:
         name = f"stage {stage.name}" if stage.name else "recipe"
         settings = recipe[stage.name] if stage.name else recipe
         took = f"{stage.steps:,} steps in {stage.seconds:,.0f} s"
-        lines.append(f"- {name}: {_listed(_named(settings))}; {took}")
+        named = {key: _named(value) for key, value in settings.items() if key not in ("_target_", "_partial_")}
+        lines.append(f"- {name}: {_listed(named)}; {took}")
     return lines
 
 
-def _named(node: Any) -> Any:
-    """A configuration with functions by their names."""
+def _named(node: object) -> object:
+    """A configuration with functions replaced by their names."""
     if isinstance(node, Mapping) and "_partial_" in node:
         name = str(node["_target_"]).rsplit(".", 1)[-1]
         given = [f"{key} {value}" for key, value in node.items() if key not in ("_target_", "_partial_")]

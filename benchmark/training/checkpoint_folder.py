@@ -1,11 +1,10 @@
-"""The folder of an unfinished training: whose it is, so that no other training goes on from its checkpoints."""
+"""The checkpoint folder of one training: its settings are stored, so that no other training resumes from it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmark.types import ExitbenchError
 from benchmark.utils.files import atomic_write
@@ -13,16 +12,16 @@ from benchmark.utils.files import atomic_write
 SETTINGS = "settings.json"
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Note in `folder` which training it holds; a folder that holds checkpoints without a note is taken on trust.
+def bind_settings(folder: Path, settings: Mapping[str, object]) -> None:
+    """Store the settings in `folder`, or compare them; a folder with checkpoints but no settings is accepted.
 
     Raises:
         ExitbenchError: it holds another training: the first setting that differs is named.
     """
     path = folder / SETTINGS
-    now = flat(json.loads(json.dumps(settings)))
+    now = flatten(json.loads(json.dumps(settings)))
     if path.is_file():
-        before = flat(json.loads(path.read_text()))
+        before = flatten(json.loads(path.read_text()))
         differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if differ:
             key = differ[0]
@@ -36,12 +35,12 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(settings, indent=1))
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots."""
+def flatten(value: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings as one mapping, keys joined by dots."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     return {
         name: leaf
         for key, child in value.items()
-        for name, leaf in flat(child, f"{prefix}.{key}" if prefix else str(key)).items()
+        for name, leaf in flatten(child, f"{prefix}.{key}" if prefix else str(key)).items()
     }

@@ -1,4 +1,4 @@
-"""Which parameters an exit's answer depends on, read from the graph of one forward pass; what recipes make of it."""
+"""Gradients of shared parameters: which exits depend on them, freezing, balancing and projection."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from torch import Tensor, nn
 from benchmark.types import Batch, ExitbenchError
 
 
-def reach(model: Any, batch: Batch) -> list[set[str]]:
+def exit_dependencies(model: Any, batch: Batch) -> list[set[str]]:
     """For each exit, first to last, the names of the trainable parameters that its answer (b, C) depends on."""
     named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     training = model.training
-    model.eval()  # draws no random numbers
+    model.eval()  # no dropout, so no random numbers are drawn
     yielded = list(model.exits(batch))
     model.train(training)
-    return [_behind(row, model.num_classes, named) for row in yielded]
+    return [_parameters_behind(row, model.num_classes, named) for row in yielded]
 
 
-def _behind(row: Tensor, classes: int, named: dict[str, nn.Parameter]) -> set[str]:
-    """Names behind the first `classes` columns of one exit's row (b, C + X)."""
+def _parameters_behind(row: Tensor, classes: int, named: dict[str, nn.Parameter]) -> set[str]:
+    """Names of the parameters that the first `classes` columns of an exit's output (b, C + X) depend on."""
 
-    def slopes(columns: Tensor) -> tuple[Tensor | None, ...]:
+    def gradients(columns: Tensor) -> tuple[Tensor | None, ...]:
         return torch.autograd.grad(columns.sum(), list(named.values()), allow_unused=True, retain_graph=True)
 
-    found = {name: slope for name, slope in zip(named, slopes(row[:, :classes]), strict=True) if slope is not None}
+    found = {name: slope for name, slope in zip(named, gradients(row[:, :classes]), strict=True) if slope is not None}
     if row.shape[1] > classes:
-        # Joined columns share a graph: what moves the extra column only has a slope of nothing but zeros here.
+        # Concatenated columns share a graph: a parameter of the extra column alone has a gradient of zeros here.
         extra = {
             name
-            for name, slope in zip(named, slopes(row[:, classes:]), strict=True)
+            for name, slope in zip(named, gradients(row[:, classes:]), strict=True)
             if slope is not None and slope.any()
         }
         return {name for name, slope in found.items() if slope.any() or name not in extra}
@@ -43,8 +43,8 @@ def _behind(row: Tensor, classes: int, named: dict[str, nn.Parameter]) -> set[st
 
 
 @contextmanager
-def frozen(model: Any, only: Sequence[str], keep_last_exit: bool, batch: Batch) -> Iterator[list[nn.Module]]:
-    """Within the block, parameters that `only` does not name, or that the last exit depends on, are not trained.
+def freeze_parameters(model: Any, only: Sequence[str], keep_last_exit: bool, batch: Batch) -> Iterator[list[nn.Module]]:
+    """Context in which parameters that `only` does not name, or that the last exit depends on, are frozen.
 
     Yields the modules that are frozen altogether, which should run as in evaluation; none where nothing is asked.
 
@@ -58,32 +58,32 @@ def frozen(model: Any, only: Sequence[str], keep_last_exit: bool, batch: Batch) 
                 f"recipe.only: expected patterns of trainable parameters such as {', '.join(list(before)[-3:])}; "
                 f"{pattern!r} finds none"
             )
-    kept = reach(model, batch)[-1] if keep_last_exit else set()
+    kept = exit_dependencies(model, batch)[-1] if keep_last_exit else set()
     for name, value in before.items():
         named = not only or any(re.search(pattern, name) for pattern in only)
         value.requires_grad_(named and name not in kept)
     try:
         if not any(value.requires_grad for value in before.values()):
             raise ExitbenchError("recipe: expected something to train, but all that this stage names is to be kept")
-        yield list(_asleep(model)) if only or keep_last_exit else []
+        yield list(_frozen_modules(model)) if only or keep_last_exit else []
     finally:
         for value in before.values():
             value.requires_grad_(True)
 
 
-def _asleep(module: nn.Module) -> Iterator[nn.Module]:
+def _frozen_modules(module: nn.Module) -> Iterator[nn.Module]:
     """The largest modules whose parameters are all frozen."""
     parameters = list(module.parameters())
     if parameters and not any(value.requires_grad for value in parameters):
         yield module
         return
     for child in module.children():
-        yield from _asleep(child)
+        yield from _frozen_modules(child)
 
 
 @contextmanager
-def equilibrium(model: Any, batch: Batch) -> Iterator[Counter[str]]:
-    """Within the block, each parameter's gradient is divided by the number of exits that depend on it.
+def balance_gradients(model: Any, batch: Batch) -> Iterator[Counter[str]]:
+    """Context in which each parameter's gradient is divided by the number of exits that depend on it.
 
     Gradient equilibrium (Li et al., ICCV 2019, section 3.1; used by ElasticBERT, NAACL 2022) rescales the gradient at
     exit i of L: 1/(L - i + 1) into the exit, (L - i)/(L - i + 1) from what is deeper. Multiplied along the way, every
@@ -94,7 +94,7 @@ def equilibrium(model: Any, batch: Batch) -> Iterator[Counter[str]]:
         ExitbenchError: a parameter that is used at several depths, where the two are not the same.
     """
     _expect_single_use(model, batch)
-    counts = Counter(name for names in reach(model, batch) for name in names)
+    counts = Counter(name for names in exit_dependencies(model, batch) for name in names)
     handles = [
         value.register_hook(lambda slope, n=counts[name]: slope / n)
         for name, value in model.named_parameters()
@@ -107,21 +107,21 @@ def equilibrium(model: Any, batch: Batch) -> Iterator[Counter[str]]:
             handle.remove()
 
 
-def meeting(model: Any, batch: Batch) -> list[nn.Parameter]:
-    """The trainable parameters that the last exit's answer and an earlier one's both depend on.
+def shared_parameters(model: Any, batch: Batch) -> list[nn.Parameter]:
+    """The trainable parameters that both the last exit and an earlier exit depend on.
 
     Raises:
         ExitbenchError: there are none.
     """
-    *early, last = reach(model, batch)
+    *early, last = exit_dependencies(model, batch)
     both = last & set().union(*early)
     if not both:
         raise ExitbenchError("recipe.project: expected parameters that the last exit shares with others, found none")
     return [value for name, value in model.named_parameters() if name in both]
 
 
-def projected(kept: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
-    """The sum of two gradients over the same parameters, `other` without its part that opposes `kept`.
+def project_gradients(kept: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
+    """The sum of two gradients over the same parameters, without the part of `other` that opposes `kept`.
 
     RomeBERT (2021), gradient regularisation, as its code has it: with c = <other, kept> / <kept, kept>,
     kept + other - min(c, 0) · kept. Orthogonal or agreeing gradients are simply added.

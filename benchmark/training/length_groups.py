@@ -1,4 +1,4 @@
-"""The order of training samples in which a batch holds texts of about the same length."""
+"""Sampler that puts texts of similar length into one batch."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ class LengthGroups(Sampler[int]):
             batches += [part[n : n + self.batch_size] for n in range(0, len(part), self.batch_size)]
         odd = [batches.pop(n) for n in range(len(batches) - 1, -1, -1) if len(batches[n]) < self.batch_size]
         shuffled = [batches[n] for n in torch.randperm(len(batches), generator=draw).tolist()]
-        # A short batch comes last, or the sampler's cuts would no longer be these batches'.
+        # A short batch comes last; otherwise the trainer would cut other batches from this order.
         yield from (position for batch in [*shuffled, *odd] for position in batch)

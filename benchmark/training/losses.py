@@ -1,4 +1,4 @@
-"""How exits are taught: what each exit's loss is, and how the exits' losses become one.
+"""Losses of exits: the loss of each exit, and how they are combined.
 
 First kind: (answers E × (b, C), labels (b,), smoothing) -> E scalars. Second kind: per-exit losses (E,) -> scalar.
 """
@@ -25,7 +25,7 @@ def exit_losses(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0
 def distilled(
     logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, share: float = 1.0, temperature: float = 1.0
 ) -> list[Tensor]:
-    """The last exit learns the labels, the others what it answers: share · T² · KL(last ‖ exit) + (1 - share) · CE.
+    """The last exit learns the labels, the others its answers: share · T² · KL(last ‖ exit) + (1 - share) · CE.
 
     FastBERT (ACL 2020, section 3.3.2): share 1, T 1. RomeBERT (2021): share 0.9, T 3; its code takes the mean over the
     classes too, here KL is their sum as its definition has it. No gradient reaches the last exit by way of the others.
@@ -48,7 +48,7 @@ def distilled(
 
 
 def certainty_loss(certainty: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of sigmoid(certainty) (b,) against 1 where the answer of logits (b, C) is right, else 0.
+    """Mean squared error of sigmoid(certainty) (b,) against 1 if the answer of logits (b, C) is right, else 0.
 
     BERxiT (EACL 2021, section 3.3) learns the complement, "is it wrong", which is the same error.
     """
@@ -68,7 +68,7 @@ def depth_weighted(losses: Tensor) -> Tensor:
 
 
 def last_only(losses: Tensor) -> Tensor:
-    """CE of the last exit: an ordinary network, the baseline beside the others, and DeeBERT's first stage."""
+    """CE of the last exit: an ordinary network, the baseline, and DeeBERT's first stage."""
     return losses[-1]
 
 
@@ -77,8 +77,8 @@ def all_but_last(losses: Tensor) -> Tensor:
     return losses[:-1].sum()
 
 
-def taught(loss: JointLoss, num_exits: int) -> list[bool]:
-    """Which exits (E,) a joint loss teaches: those whose loss moves it."""
+def trained_exits(loss: JointLoss, num_exits: int) -> list[bool]:
+    """The exits (E,) that a joint loss trains: those whose losses change it."""
     losses = torch.ones(num_exits, requires_grad=True)
     (slope,) = torch.autograd.grad(loss(losses), losses, allow_unused=True)
     return [False] * num_exits if slope is None else (slope != 0).tolist()

@@ -1,4 +1,4 @@
-"""A training recipe: one stage, or several in turn, as plain settings. The trainer that follows it: `trainer`."""
+"""Training recipes: settings of one stage or of several stages; `trainer` runs them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from benchmark.types import ExitbenchError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: one pass over `epochs` of the train split; the last state is kept, nothing is selected.
+    """How to train: one pass over `epochs` of the train split; the last state is used; nothing is selected on data.
 
-    loss: per-exit mean losses (E,) -> scalar, one of `training.losses`; or several that take turns, step by step.
+    loss: per-exit mean losses (E,) -> scalar, one of `training.losses`; or several, used in alternate steps.
     each: what each exit's own loss is, (answers E × (b, C), labels (b,), smoothing) -> E scalars; cross-entropy.
     smoothing: of the labels. shift: largest random shift of an image in pixels; flip: mirror half of them.
     Texts ignore both.
     by_length: batches of samples of about the same length, so that texts carry little padding.
     only: regular expressions; parameters whose name none of them finds stay as they are. Empty: all are trained.
     keep_last_exit: leave all that the last exit's answer depends on as it is, so that only other exits' heads change.
-    equilibrium: divide each parameter's gradient by the number of exits that depend on it; see `reach.equilibrium`.
+    equilibrium: divide each parameter's gradient by the number of exits that depend on it (`balance_gradients`).
     certainty: weight of the learned certainty's loss, which joins each exit's own in models that have one
     (`extra_columns`).
     project: "" or whose gradient loses what opposes the other's on shared parameters: "last" or "early" exits'; see
-    `reach.projected`.
+    `gradient_projection.project_gradients`.
     """
 
     loss: JointLoss | Sequence[JointLoss]
@@ -66,17 +66,17 @@ class Recipe:
 
     @property
     def turns(self) -> Sequence[JointLoss]:
-        """The losses that take turns: step t has `turns[t % len(turns)]`, t from 0."""
+        """The alternating losses: step t uses `turns[t % len(turns)]`, t from 0."""
         return [self.loss] if callable(self.loss) else self.loss
 
     @property
     def stages(self) -> Mapping[str, Recipe]:
-        """Itself, under no name."""
+        """The recipe itself, without a name."""
         return {"": self}
 
 
 class Stages:
-    """Recipes in turn, each from where the one before it ended; a finished stage is never trained again.
+    """Recipes one after another, each from the state of the previous one; a finished stage is not trained again.
 
     Args:
         seed: of the model's first weights; each stage has its own for its batches.

@@ -1,4 +1,4 @@
-"""Training a model's exits by a recipe, stage by stage; see `recipe` for what a stage says and `trainer` for how."""
+"""Training a model's exits by a recipe, stage by stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.training.gradient_projection import equilibrium, frozen
+from benchmark.training.gradient_projection import balance_gradients, freeze_parameters
 from benchmark.training.recipe import Recipe, Stages
 from benchmark.types import Dataset, ExitbenchError, Sample
 
@@ -17,7 +17,7 @@ __all__ = ["Recipe", "Stage", "Stages", "check_fit", "train"]
 
 @dataclass(frozen=True)
 class Stage:
-    """What became of one stage: its name ("" where there is only one), its steps and seconds over all its parts."""
+    """Result of one stage: its name ("" if it is the only one), steps and seconds, interruptions excluded."""
 
     name: str
     steps: int
@@ -27,7 +27,7 @@ class Stage:
 def train(
     model: Any, dataset: Dataset, recipe: Recipe | Stages, folder: Path, device: str = "cpu", limit: int = 0
 ) -> list[Stage]:
-    """Train in place; checkpoints go to `folder`, and a killed run goes on from the last, in the stage it was in.
+    """Train in place; checkpoints go to `folder`, and a killed run resumes from the last one in its stage.
 
     limit: train on the first `limit` samples only; 0 for all.
 
@@ -51,14 +51,14 @@ def _stage(
 
     probe = model.collate(split[:2]).to(str(next(model.parameters()).device))
     with ExitStack() as stack:
-        asleep = stack.enter_context(frozen(model, recipe.only, recipe.keep_last_exit, probe))
+        frozen_modules = stack.enter_context(freeze_parameters(model, recipe.only, recipe.keep_last_exit, probe))
         if recipe.equilibrium:
-            stack.enter_context(equilibrium(model, probe))
-        return run_stage(model, split, recipe, folder, device, label, probe, asleep)
+            stack.enter_context(balance_gradients(model, probe))
+        return run_stage(model, split, recipe, folder, device, label, probe, frozen_modules)
 
 
 def check_fit(model: Any, dataset: Dataset) -> None:
-    """Raise where a model cannot take a dataset.
+    """Raise if a model does not fit a dataset.
 
     Raises:
         ExitbenchError: another kind of sample, or another number of classes.

@@ -1,49 +1,49 @@
-"""One stage of training on the transformers library's trainer: checkpoints, resume and schedules are its own."""
+"""One training stage on the transformers library's trainer, which does checkpoints, resuming and schedules."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import DataCollator, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
 from benchmark.training.augment import flip_and_shift
-from benchmark.training.gradient_projection import meeting, projected
+from benchmark.training.gradient_projection import project_gradients, shared_parameters
 from benchmark.training.length_groups import LengthGroups
-from benchmark.training.losses import certainty_loss, taught
+from benchmark.training.losses import certainty_loss, trained_exits
 from benchmark.training.recipe import Recipe
 from benchmark.types import Batch, Sample
 from benchmark.utils.files import atomic_write
 from benchmark.utils.progress import track
 
-SAVE_EVERY = 500  # steps, or an epoch where that is shorter
-SECONDS = "seconds.json"  # in each checkpoint: how long training has taken up to it, over all its parts
+SAVE_EVERY = 500  # steps, or an epoch if that is shorter
+SECONDS_FILE = "seconds.json"  # in each checkpoint: training time so far, interruptions excluded
 
 
-class TaughtExits(nn.Module):
-    """The model as the trainer wants it: tensors in, loss out.
+class TrainableExits(nn.Module):
+    """The model in the trainer's form: tensors in, loss out.
 
-    step: from 0, set before each step; it says whose turn it is. asleep: modules that run as in evaluation.
+    step: from 0, set before each step; it selects the alternating loss. asleep: modules that stay in evaluation mode.
     """
 
-    def __init__(self, model: Any, recipe: Recipe, asleep: Sequence[nn.Module] = ()) -> None:
+    def __init__(self, model: Any, recipe: Recipe, frozen_modules: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.model, self.recipe, self.step = model, recipe, 0
-        self.asleep = tuple(asleep)
-        self.teaches = [taught(loss, model.num_exits) for loss in recipe.turns]
+        self.frozen_modules = tuple(frozen_modules)
+        self.teaches = [trained_exits(loss, model.num_exits) for loss in recipe.turns]
 
     def forward(self, labels: Tensor, lengths: Tensor, **inputs: Any) -> dict[str, Tensor]:
-        inputs.pop("num_items_in_batch", None)  # the library's
+        inputs.pop("num_items_in_batch", None)  # added by the library
         turn = self.step % len(self.teaches)
-        # An exit that is not taught leaves the graph: with no gradient at all, neither momentum nor decay moves it.
+        # An exit without a loss leaves the graph: without a gradient neither momentum nor weight decay changes it.
         losses = [
             loss if on else loss.detach()
             for loss, on in zip(self._losses(Batch(inputs, lengths), labels), self.teaches[turn], strict=True)
@@ -57,7 +57,7 @@ class TaughtExits(nn.Module):
         }
 
     def _losses(self, batch: Batch, labels: Tensor) -> list[Tensor]:
-        """Each exit's own loss (E,), with that of its certainty where it yields one."""
+        """Each exit's loss (E,), with that of its certainty if it has one."""
         classes, yielded = self.model.num_classes, list(self.model.exits(batch))
         losses = list(self.recipe.each([row[:, :classes] for row in yielded], labels, self.recipe.smoothing))
         if not getattr(self.model, "extra_columns", 0):
@@ -67,20 +67,20 @@ class TaughtExits(nn.Module):
             for loss, row in zip(losses, yielded, strict=True)
         ]
 
-    def train(self, mode: bool = True) -> TaughtExits:
+    def train(self, mode: bool = True) -> TrainableExits:
         super().train(mode)
-        for module in self.asleep:
+        for module in self.frozen_modules:
             module.eval()
         return self
 
     @property
     def _keys_to_ignore_on_save(self) -> list[str]:
-        """Second names of shared tensors, which a safetensors file cannot hold; the library asks when it loads one."""
+        """Further names of shared tensors, which a safetensors file cannot hold; read by the library on loading."""
         first = {name for name, _ in [*self.named_parameters(), *self.named_buffers()]}
         return [name for name in super().state_dict() if name not in first]
 
     def tie_weights(self) -> None:
-        """Asked for by the library after it loaded a file without second names: they share their tensors anyway."""
+        """Called by the library after loading a file without those names; the tensors are shared already."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         state = super().state_dict(*args, **kwargs)
@@ -89,8 +89,8 @@ class TaughtExits(nn.Module):
         return state
 
 
-class _Positions(torch.utils.data.Dataset[int]):
-    """Positions into a split; the collator fetches whole batches, which for images is one tensor operation."""
+class _IndexDataset(torch.utils.data.Dataset[int]):
+    """Indices of a split; the collator fetches whole batches, which for images is one tensor operation."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -116,14 +116,14 @@ def _collator(model: Any, split: Sequence[Sample], recipe: Recipe) -> Callable[[
 
 
 class _Trainer(Trainer):
-    """The library's, with our order of samples and our gradients where a recipe asks for them.
+    """The library's trainer, with our sampler and our gradient projection if a recipe uses them.
 
-    shared: parameters on which the last exit's gradient and the earlier exits' meet; empty where they just add up.
+    shared: parameters of both the last and earlier exits whose gradients are projected; empty without projection.
     """
 
     order: LengthGroups | None = None
     shared: Sequence[nn.Parameter] = ()
-    kept: str = ""  # "early" or "last": whose gradient stays whole
+    kept: str = ""  # "early" or "last": whose gradient is not projected
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return super()._get_train_sampler(train_dataset) if self.order is None else self.order
@@ -135,44 +135,64 @@ class _Trainer(Trainer):
         parts = model(**self._prepare_inputs(inputs))
         other = "last" if self.kept == "early" else "early"
         self.accelerator.backward(parts[self.kept], retain_graph=True)
-        kept = [value.grad.clone() for value in self.shared]  # type: ignore[union-attr]
+        kept = [value.clone() for value in self._shared_gradients()]
         self.accelerator.backward(parts[other])
-        rest = [value.grad - first for value, first in zip(self.shared, kept, strict=True)]  # type: ignore[operator]
-        for value, slope in zip(self.shared, projected(kept, rest), strict=True):
+        rest = [value - first for value, first in zip(self._shared_gradients(), kept, strict=True)]
+        for value, slope in zip(self.shared, project_gradients(kept, rest), strict=True):
             value.grad = slope
         return parts["loss"].detach()
 
+    def _shared_gradients(self) -> list[Tensor]:
+        return [value.grad for value in self.shared if value.grad is not None]
 
-class _Watch(TrainerCallback):
-    """Tells the model its step, draws the bar, and leaves the seconds beside each checkpoint."""
 
-    def __init__(self, exits: TaughtExits, description: str, before: float) -> None:
+class _ProgressCallback(TrainerCallback):
+    """Sets the model's step, shows progress and stores the training time beside each checkpoint."""
+
+    def __init__(self, exits: TrainableExits, description: str, before: float) -> None:
         self.exits, self.description = exits, description
         self.seconds, self.started = before, time.monotonic()
 
     def elapsed(self) -> float:
-        """Seconds of this training, with those of earlier parts that a checkpoint kept."""
+        """Training time in seconds, with that before the resumed checkpoint."""
         return self.seconds + time.monotonic() - self.started
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.bar = track(range(state.max_steps), self.description, unit="step")
         self.bar.update(state.global_step)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.exits.step = state.global_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.bar.update()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         if logs and "loss" in logs:
             self.bar.set_postfix_str(f"loss {float(logs['loss']):.4f}", refresh=False)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        with atomic_write(Path(args.output_dir) / f"checkpoint-{state.global_step}" / SECONDS) as temporary:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
+        with atomic_write(
+            Path(cast(str, args.output_dir)) / f"checkpoint-{state.global_step}" / SECONDS_FILE
+        ) as temporary:
             temporary.write_text(json.dumps(self.elapsed()))
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.bar.close()
 
 
@@ -184,7 +204,7 @@ def run_stage(
     device: str,
     description: str,
     probe: Batch,
-    asleep: Sequence[nn.Module] = (),
+    frozen_modules: Sequence[nn.Module] = (),
 ) -> tuple[int, float]:
     """Train in place on all of `split`, from the last checkpoint in `folder` if there is one.
 
@@ -194,19 +214,19 @@ def run_stage(
     """
     per_epoch = math.ceil(len(split) / recipe.batch_size)
     steps = math.ceil(per_epoch * recipe.epochs)
-    exits = TaughtExits(model, recipe, asleep)
+    exits = TrainableExits(model, recipe, frozen_modules)
     trainer = _Trainer(
         model=exits,
         args=_arguments(recipe, folder, device, per_epoch, steps),
-        train_dataset=_Positions(len(split)),
-        data_collator=_collator(model, split, recipe),  # type: ignore[arg-type]
+        train_dataset=_IndexDataset(len(split)),
+        data_collator=cast(DataCollator, _collator(model, split, recipe)),
     )
     if recipe.by_length:
         trainer.order = LengthGroups(lengths(model, split), recipe.batch_size, recipe.seed)
     if recipe.project:
-        trainer.shared, trainer.kept = meeting(model, probe), "early" if recipe.project == "last" else "last"
+        trainer.shared, trainer.kept = shared_parameters(model, probe), "early" if recipe.project == "last" else "last"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    watch = _Watch(exits, description, _seconds(last))
+    watch = _ProgressCallback(exits, description, _seconds(last))
     trainer.add_callback(watch)
     trainer.remove_callback(PrinterCallback)
     finished = last is not None and int(last.rsplit("-", 1)[1]) >= steps
@@ -230,7 +250,7 @@ def _arguments(recipe: Recipe, folder: Path, device: str, per_epoch: int, steps:
         logging_steps=50,
         report_to=[],
         remove_unused_columns=False,
-        disable_tqdm=True,  # our bar is drawn instead
+        disable_tqdm=True,  # replaced by our progress bar
         use_cpu=device == "cpu",
         dataloader_num_workers=0,
         dataloader_pin_memory=device != "cpu",
@@ -238,7 +258,7 @@ def _arguments(recipe: Recipe, folder: Path, device: str, per_epoch: int, steps:
 
 
 def lengths(model: Any, split: Sequence[Sample]) -> list[int]:
-    """Each sample's own tokens, as the model cuts and counts them; images are all alike and are not looked at."""
+    """Tokens of each sample after truncation; for images all lengths are equal and not computed."""
     if model.kind != "text":
         return [0] * len(split)
     chunks = track([split[n : n + 1000] for n in range(0, len(split), 1000)], "count tokens", unit="chunk")
@@ -246,5 +266,5 @@ def lengths(model: Any, split: Sequence[Sample]) -> list[int]:
 
 
 def _seconds(checkpoint: str | None) -> float:
-    path = Path(checkpoint or "") / SECONDS
+    path = Path(checkpoint or "") / SECONDS_FILE
     return float(json.loads(path.read_text())) if checkpoint and path.is_file() else 0.0

@@ -5,7 +5,13 @@ import torch
 from separable import sentences, student
 from torch import nn
 
-from benchmark.training.gradient_projection import equilibrium, frozen, meeting, projected, reach
+from benchmark.training.gradient_projection import (
+    balance_gradients,
+    exit_dependencies,
+    freeze_parameters,
+    project_gradients,
+    shared_parameters,
+)
 from benchmark.types import Batch, ExitbenchError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # peft's own
@@ -53,14 +59,14 @@ def batch() -> Batch:
     return Batch({"pixels": torch.randn(4, 6, generator=draw)}, torch.zeros(4, dtype=torch.long))
 
 
-def slopes(model: nn.Module) -> dict[str, torch.Tensor]:
+def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     model.zero_grad()
     sum(logits.square().sum() for logits in model.exits(batch())).backward()
     return {name: value.grad.clone() for name, value in model.named_parameters()}
 
 
 def test_each_exit_reaches_what_is_before_it():
-    found = reach(Ladder(), batch())
+    found = exit_dependencies(Ladder(), batch())
     for depth, names in enumerate(found):
         stages = {f"stages.{k}.{part}" for k in range(depth + 1) for part in ("weight", "bias")}
         assert names == stages | {f"heads.{depth}.weight", f"heads.{depth}.bias"}
@@ -68,25 +74,25 @@ def test_each_exit_reaches_what_is_before_it():
 
 def test_equilibrium_is_the_gradient_its_authors_write_out():
     ours, theirs = Ladder(), Ladder(rescale=True)
-    plain = slopes(ours)
-    with equilibrium(ours, batch()) as counts:
-        found = slopes(ours)
-    for name, expected in slopes(theirs).items():
+    plain = gradients(ours)
+    with balance_gradients(ours, batch()) as counts:
+        found = gradients(ours)
+    for name, expected in gradients(theirs).items():
         torch.testing.assert_close(found[name], expected, msg=name)
         assert found[name].norm() == pytest.approx(float(plain[name].norm()) / counts[name], rel=1e-5)
     assert counts["stages.0.weight"] == 5
     assert counts["heads.2.bias"] == 1
-    after = slopes(ours)  # and nothing stays behind
+    after = gradients(ours)  # and nothing stays behind
     assert all(torch.equal(after[name], value) for name, value in plain.items())
     # The comparison sees a wrong scale.
-    assert not torch.allclose(plain["stages.0.weight"], slopes(theirs)["stages.0.weight"])
+    assert not torch.allclose(plain["stages.0.weight"], gradients(theirs)["stages.0.weight"])
 
 
 def test_equilibrium_refuses_layers_that_several_depths_share():
-    with pytest.raises(ExitbenchError, match=r"stages\.0 is shared"), equilibrium(Ladder(shared=True), batch()):
+    with pytest.raises(ExitbenchError, match=r"stages\.0 is shared"), balance_gradients(Ladder(shared=True), batch()):
         pass
     model = student(pooler="shared")
-    with pytest.raises(ExitbenchError, match="dense is shared"), equilibrium(model, probe(model)):
+    with pytest.raises(ExitbenchError, match="dense is shared"), balance_gradients(model, probe(model)):
         pass
 
 
@@ -99,7 +105,7 @@ def probe(model) -> Batch:
 def test_keeping_the_last_exit_leaves_the_other_heads(low_rank, pooler):
     model = student(low_rank, pooler, learn_to_exit=True)
     before = [value.requires_grad for value in model.parameters()]
-    with frozen(model, (), True, probe(model)) as asleep:
+    with freeze_parameters(model, (), True, probe(model)) as asleep:
         left = {name for name, value in model.named_parameters() if value.requires_grad}
         assert model.backbone in asleep
     denses = {"own": 2, "shared": 0, "none": 0}[pooler]
@@ -112,23 +118,29 @@ def test_keeping_the_last_exit_leaves_the_other_heads(low_rank, pooler):
 
 def test_only_names_what_trains():
     model = student()
-    with frozen(model, [r"^heads\.1\.", "classifier.bias"], False, probe(model)):
+    with freeze_parameters(model, [r"^heads\.1\.", "classifier.bias"], False, probe(model)):
         left = {name for name, value in model.named_parameters() if value.requires_grad}
     assert left == {"heads.1.dense.weight", "heads.1.dense.bias", "heads.1.classifier.weight"} | {
         f"heads.{n}.classifier.bias" for n in range(4)
     }
-    with pytest.raises(ExitbenchError, match="'head_s' finds none"), frozen(model, ["head_s"], False, probe(model)):
+    with (
+        pytest.raises(ExitbenchError, match="'head_s' finds none"),
+        freeze_parameters(model, ["head_s"], False, probe(model)),
+    ):
         pass
-    with pytest.raises(ExitbenchError, match="something to train"), frozen(model, ["backbone"], True, probe(model)):
+    with (
+        pytest.raises(ExitbenchError, match="something to train"),
+        freeze_parameters(model, ["backbone"], True, probe(model)),
+    ):
         pass
     assert all(value.requires_grad for value in model.parameters())
 
 
 def test_projection_takes_away_only_what_opposes():
     kept, other = [torch.tensor([1.0, 0.0]), torch.tensor([0.0])], [torch.tensor([-3.0, 2.0]), torch.tensor([5.0])]
-    first, second = projected(kept, other)
+    first, second = project_gradients(kept, other)
     assert first.tolist() == [1.0, 2.0]
     assert second.tolist() == [5.0]
-    agreeing = projected(kept, kept)
+    agreeing = project_gradients(kept, kept)
     assert agreeing[0].tolist() == [2.0, 0.0]
-    assert [value.shape for value in meeting(Ladder(), batch())] == [(6, 6), (6,)] * 4
+    assert [value.shape for value in shared_parameters(Ladder(), batch())] == [(6, 6), (6,)] * 4

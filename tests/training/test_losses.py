@@ -50,8 +50,8 @@ def test_certainty_is_least_where_it_knows_what_is_right():
 
 
 def test_joints_name_who_is_taught():
-    assert losses.taught(losses.plain_sum, 4) == [True] * 4
-    assert losses.taught(losses.depth_weighted, 4) == [True] * 4
-    assert losses.taught(losses.last_only, 4) == [False, False, False, True]
-    assert losses.taught(losses.all_but_last, 4) == [True, True, True, False]
-    assert losses.taught(lambda losses: torch.tensor(1.0, requires_grad=True), 2) == [False, False]
+    assert losses.trained_exits(losses.plain_sum, 4) == [True] * 4
+    assert losses.trained_exits(losses.depth_weighted, 4) == [True] * 4
+    assert losses.trained_exits(losses.last_only, 4) == [False, False, False, True]
+    assert losses.trained_exits(losses.all_but_last, 4) == [True, True, True, False]
+    assert losses.trained_exits(lambda losses: torch.tensor(1.0, requires_grad=True), 2) == [False, False]

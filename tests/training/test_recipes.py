@@ -12,7 +12,7 @@ from benchmark.config.compose import build, compose
 from benchmark.training import losses
 from benchmark.training.recipe import Recipe, Stages
 from benchmark.training.train import train
-from benchmark.training.trainer import SECONDS, TaughtExits
+from benchmark.training.trainer import SECONDS_FILE, TrainableExits
 from benchmark.types import ExitbenchError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the trainer's and peft's own
@@ -30,7 +30,7 @@ def two_stages(**changed_exits) -> Stages:
 
 
 def own_loss(model, recipe: Recipe, samples) -> float:
-    taught = TaughtExits(model, recipe).eval()
+    taught = TrainableExits(model, recipe).eval()
     batch = model.collate(samples)
     labels = torch.tensor([sample.label for sample in samples])
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_the_second_stage_leaves_all_of_the_last_exit_alone(tmp_path):
     assert torch.equal(last[0], list(model.exits(model.collate(dataset.test)))[-1])
 
 
-class Step(TaughtExits):
+class Step(TrainableExits):
     """Takes optimiser steps without the trainer: what a single step moves."""
 
     def take(self, dataset, optimiser) -> set[str]:
@@ -151,7 +151,7 @@ def test_an_interrupted_training_ends_up_the_same(killed_at, tmp_path, monkeypat
     train(whole, dataset, two_stages(), tmp_path / "whole")
     with pytest.raises(Killed):
         train(kill_at(student(pooler="shared"), killed_at), dataset, two_stages(), tmp_path / "parted")
-    first = (tmp_path / "parted" / "backbone").rglob(SECONDS)
+    first = (tmp_path / "parted" / "backbone").rglob(SECONDS_FILE)
     stamp = {path: path.stat().st_mtime_ns for path in first}
     resumed = student(pooler="shared")
     train(resumed, dataset, two_stages(), tmp_path / "parted")

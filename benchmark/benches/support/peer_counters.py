@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -61,7 +60,7 @@ def difference(
     return ", ".join(said[:-1]) + "; " + said[-1]
 
 
-def _torch_count(run: Callable[[], Any]) -> tuple[int, dict[str, int]]:
+def _torch_count(run: Callable[[], object]) -> tuple[int, dict[str, int]]:
     with FlopCounterMode(display=False) as counter:
         run()
     parts = counter.get_flop_counts().get("Global", {})

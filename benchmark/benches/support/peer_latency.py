@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from torch.utils import benchmark as torch_benchmark
@@ -16,7 +15,7 @@ from benchmark.timing.rounds import Clock, observe
 BLOCK = 5  # calls in a block; a block's mean is one value of either
 
 
-def compare(case: str, call: Callable[[], Any], passes: int, clock: Clock | None = None) -> list[Row]:
+def compare(case: str, call: Callable[[], object], passes: int, clock: Clock | None = None) -> list[Row]:
     """Blocks of one and of the other in turns, each first equally often: neither is measured in better weather.
 
     They agree where their 95% intervals of the median meet.

@@ -24,9 +24,9 @@ def cells(rows: Sequence[Row]) -> dict[str, list[tuple[str, ...]]]:
     for row in rows:
         measured = "" if row.value is None else f"{row.value:.4g} {row.unit}"
         ratio = "" if row.to_ours is None else f"{row.to_ours:.3f}"
-        reach = _interval(row.to_ours_lo, row.to_ours_hi)
+        exit_dependencies = _interval(row.to_ours_lo, row.to_ours_hi)
         found[row.comparison].append(
-            (row.case, row.tool, measured, _interval(row.lo, row.hi), f"{ratio} {reach}".strip(), row.note)
+            (row.case, row.tool, measured, _interval(row.lo, row.hi), f"{ratio} {exit_dependencies}".strip(), row.note)
         )
     return {name: lines for name, lines in found.items() if lines}
 
