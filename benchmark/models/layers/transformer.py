@@ -194,7 +194,7 @@ class Transformer(nn.Module):
     def forward(self, pixels: Tensor, before: Reused | None, return_logits: bool) -> tuple[Tensor, Reused]:
         """Normalised pixels (b, c, S, S) -> logits (b, C), and the tensors that the next transformer may reuse.
 
-        hand_out: also keep each block's attention logits, which costs torch's fused attention kernel, not ours.
+        return_logits: also return each block's attention logits, which costs torch's fused attention kernel, not ours.
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed  # (b, T, width)
