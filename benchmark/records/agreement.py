@@ -1,4 +1,4 @@
-"""Whether two records of one combination agree: deterministic figures to the digit, timings by their intervals."""
+"""Whether two records of one combination agree: deterministic values exactly, timings by their intervals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _deterministic(before: Record, after: Record) -> Iterator[Figure]:
 
 
 def _timings(before: Record, after: Record) -> Iterator[Figure]:
-    """Ratios agree where their intervals overlap; on two machines they are set side by side and not judged."""
+    """Ratios agree where their intervals overlap; of two machines they are printed and not judged."""
     same_machine = before.machine["id"] == after.machine["id"]
     for name in TIMINGS:
         one, other = (_interval(record.latency, name) for record in (before, after))
@@ -68,7 +68,7 @@ def _spelled(interval: tuple[float, float, float] | None) -> str:
 
 
 def _timeless(status: str) -> str:
-    """An unreliable clock is no fact about a combination."""
+    """`ok` and `unreliable` are both measured: an unreliable clock says nothing about the combination."""
     return "failed" if status == "failed" else "measured"
 
 

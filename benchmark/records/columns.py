@@ -1,4 +1,4 @@
-"""The leaderboard's columns: what one record, with its clean twin where there is one, says under each name.
+"""The leaderboard's columns, computed from one record and, if there is one, its clean twin.
 
 Gains lost compare an attacked record with its clean twin: the record of the same model, weights, dataset,
 samples, policy, threshold, hardware, machine, scenario and seeds, under the workload `clean`.
@@ -58,10 +58,10 @@ Row = Section
 
 
 def row(record: Record) -> Row:
-    """What a record says by itself: every column but the rank and those that need a twin."""
+    """All columns of one record, except the rank and those that need a twin."""
     results, latency, attack = record.results, record.latency, record.attack
     accuracy, accuracy_full = results.get("accuracy", {}), results.get("accuracy_full", {})
-    # Records older than scores were all of tasks that are scored by accuracy; failed ones have none.
+    # Records from before scores are of tasks whose metric is accuracy; failed ones have no score.
     score = results.get("score", {"metric": "accuracy" if results else None, "value": accuracy.get("value")})
     cells = {
         **{name: record.choices[name] for name in ("model", "dataset", "workload", "policy", "hardware", "scenario")},
@@ -91,13 +91,13 @@ def row(record: Record) -> Row:
 
 
 def _shift(shift: Section) -> Row:
-    """How far a profile's arithmetic moved answers and exits from float32."""
+    """Change of answers and exits by a profile's arithmetic, against float32."""
     names = {"exits_changed": "exits_changed", "accuracy_shift": "accuracy_diff", "depth_shift": "mean_exit_depth_diff"}
     return {column: shift.get(name) for column, name in names.items()}
 
 
 def _derived(cells: Row) -> Row:
-    """Columns that are arithmetic on a record's own figures."""
+    """Columns computed from other columns of the record."""
     histogram, costs = cells["exit_histogram"], [place["gmacs"] for place in cells["exits"]]
     return {
         "num_exits": len(histogram),
@@ -139,7 +139,7 @@ def against(clean: Row, attacked: Row) -> Row:
 
 
 def _twin_key(record: Record) -> tuple[object, ...]:
-    """What an attacked record and its clean twin have in common."""
+    """Key that an attacked record shares with its clean twin."""
     seeds = {name: seed for name, seed in record.seeds.items() if name != "attack"}
     return (
         *(record.choices[name] for name in ("model", "dataset", "policy", "hardware", "scenario")),

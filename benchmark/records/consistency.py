@@ -21,7 +21,7 @@ TOLERANCE = 1e-6  # relative; figures are written with all their digits
 
 
 def contradictions(record: Record) -> list[str]:
-    """One line for each figure that is not what the record's others give; raw observations are used where they are."""
+    """One line for each value that does not follow from the others; raw observations are used if present."""
     if record.status == "failed":
         return []
     return [
@@ -38,7 +38,7 @@ def _equal(stored: Figure, recomputed: Figure) -> bool:
 
 
 def _pairs(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
-    """(name, what the record says, what follows from its other figures)."""
+    """(name, value in the record, value that follows from the others)."""
     results, latency = record.results, record.latency
     yield "mean_exit_depth", results["mean_exit_depth"], metrics.mean_depth_of(results["exit_histogram"])
     yield "mac_speedup", results["mac_speedup"], results["gmacs_full"] / results["gmacs_mean"]

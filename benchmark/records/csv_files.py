@@ -1,4 +1,4 @@
-"""A leaderboard as CSV, to the bit: figures read back as they were written, and nothing stands for what is absent."""
+"""A leaderboard as CSV: numbers read back exactly as written, and absent values are empty."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.types import ExitbenchError
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """CSV text; floats by their shortest spelling that reads back to the bit, lists as JSON, nothing for absent."""
+    """CSV text; floats in their shortest exact form, lists as JSON, absent values empty."""
     columns = [_spelled(table[name], COLUMNS[name]) for name in CSV_COLUMNS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

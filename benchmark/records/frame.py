@@ -29,14 +29,14 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def typed(values: list[object], kind: str) -> pd.Series:
-    """A column of one of the kinds that `COLUMNS` names, None where something is absent; of texts, nothing."""
+    """A typed column of a kind in `COLUMNS`; absent values are None, and "" for texts."""
     if kind == "text":
         values = ["" if value is None else value for value in values]
     return pd.Series(values, dtype=_DTYPES[kind])
 
 
 def _rank(all_cells: Sequence[Section]) -> None:
-    """Fill `rank` where there is one."""
+    """Fill `rank` in rows that are ranked."""
     groups: dict[tuple[object, ...], list[tuple[tuple[float, float], Section]]] = {}
     for row in all_cells:
         if row["status"] == "ok" and not row["results"].get("bound"):

@@ -15,7 +15,7 @@ from benchmark.types import ExitbenchError
 
 
 class Dated(Protocol):
-    """What is gathered: it has a name and a time."""
+    """An item with a name and a time."""
 
     @property
     def record_id(self) -> str: ...
@@ -77,7 +77,7 @@ def _made(make: Callable[[Path, Opened], One], skip: tuple[str, ...], path: Path
 
 @contextmanager
 def no_collecting() -> Iterator[None]:
-    """Without the garbage collector, which walks all objects again and again while they pile up, and finds nothing."""
+    """Without the garbage collector, which would scan the growing set of objects repeatedly and free none."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """Leaderboard: records -> one table, as a DataFrame, CSV, Markdown or terminal text. Without torch, in seconds.
 
-The door to the room's files: `columns` says what each column holds, `frame` types and ranks, `where` filters,
-`csv_files` and `rendering` spell, `validation` checks a written one against the records.
+Front of these modules: `columns` computes, `frame` types and ranks, `row_filter` filters, `csv_files` and `rendering`
+format, `validation` compares a written leaderboard with the records.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "validate_folders",
     "where",
     "write",
-]  # ExitbenchError and atomic_write are passed on to figures, which see no lower floor
+]  # ExitbenchError and atomic_write are re-exported for figures, which import no lower room
 
 
 def where(table: pd.DataFrame, expression: str) -> pd.DataFrame:

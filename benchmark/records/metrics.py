@@ -1,4 +1,4 @@
-"""Metrics: numpy in, plain numbers out, each with its formula. Accuracy, depth, savings, what an attack took.
+"""Metrics with their formulas: accuracy, depth, savings, gain lost. numpy in, plain numbers out.
 
 Words, for N samples, E exits, depth d in 1 … E, mean depth m: *speedup* S is full cost over actual cost,
 *gain* is S − 1. Which cost (layers, MACs, measured milliseconds) the caller names. A figure that is not
@@ -83,7 +83,7 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reli
 
 
 def auroc(signal: ArrayLike, right: ArrayLike) -> float | None:
-    """How well a signal (N,), larger is surer, tells right answers (N,) from wrong ones: the area under the ROC curve.
+    """AUROC of a signal (N,), larger is more certain, for right answers (N,) against wrong ones.
 
     The chance that a right answer has the larger signal than a wrong one, ties counting half: U / (n₊ n₋) of Mann and
     Whitney. 0.5 knows nothing. None where all are right or all are wrong, or where a signal is not finite.
@@ -141,7 +141,7 @@ def score_of_counts(metric: str, right: np.ndarray, answered: np.ndarray, true: 
 
 
 def check_metric(metric: str) -> None:
-    """Raise ExitbenchError for a name that is no metric."""
+    """Raise ExitbenchError for an unknown metric."""
     if metric not in METRICS:
         raise ExitbenchError(
             f"dataset.metric: expected one of {', '.join(METRICS)}, or a function by _target_ and _partial_, "
@@ -196,13 +196,13 @@ def mac_speedup(macs: ArrayLike, macs_full: ArrayLike) -> float:
 
 
 def mac_saving(macs: ArrayLike, macs_full: ArrayLike) -> float:
-    """1 − mean(macs) / mean(macs_full), both (N,): the share of the work not done."""
+    """1 − mean(macs) / mean(macs_full), both (N,): the share of MACs saved."""
     actual, full = _pair("mac_saving", macs, macs_full)
     return float(1 - actual.mean() / full.mean())
 
 
 def layer_speedup(mean_depth: float, num_exits: int) -> float:
-    """S = E / m, the speed-up of the SAME paper, which takes all layers for equally dear."""
+    """S = E / m, the speed-up of the SAME paper, which assumes that all layers cost the same."""
     return num_exits / mean_depth
 
 
@@ -221,7 +221,7 @@ def gain_lost(speedup_clean: float, speedup_attacked: float) -> float | None:
 
 
 def gain_lost_layers(mean_depth_clean: float, mean_depth_attacked: float, num_exits: int) -> float | None:
-    """(m′ − m) / (E − m): SAME's headline in its second reading, the share of the skipped layers won back.
+    """(m′ − m) / (E − m): the second reading of SAME's headline: the share of skipped layers that are computed.
 
     For E = 12, m = 6, m′ = 10.8: 0.8 here and 0.889 by `gain_lost`. None where clean samples skip nothing.
     """
@@ -230,7 +230,7 @@ def gain_lost_layers(mean_depth_clean: float, mean_depth_attacked: float, num_ex
 
 
 def efficacy(histogram: ArrayLike, costs: ArrayLike | None = None) -> float:
-    """DeepSloth's efficacy: area under (share of samples gone) against (share of full cost), by trapezoids.
+    """DeepSloth's efficacy: area under (share of samples that have exited) against (share of full cost), by trapezoids.
 
     histogram (E,): counts per exit. costs (E,): cumulative cost to each exit; equal layers when not given,
     and then the area is 1 − (m − 0.5) / E. Near 1: all leave at once; near 0: all stay to the end.

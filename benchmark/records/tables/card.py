@@ -1,4 +1,4 @@
-"""A card of a sweep: how many records of what, the machine, the time, and what the records do not show.
+"""Card of a sweep: number of records, machines, time, and the limits of the records.
 
 Every line is read from the records; `exitbench leaderboard --records FOLDER --table card --out FOLDER/../card.csv`.
 """
@@ -13,7 +13,7 @@ from benchmark.records.schema import Section
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Two columns, fact and value; an empty table where there are no records."""
+    """Two columns, fact and value; an empty table without records."""
     if frame.empty:
         return pd.DataFrame()
     rows = frame.to_dict("records")
@@ -33,7 +33,7 @@ def _what(frame: Any) -> dict[str, str]:
 
 
 def _where(rows: list[Section]) -> dict[str, str]:
-    """Each machine once, then the versions of all."""
+    """Each machine once, then all versions."""
     facts = {}
     machines = {row["fingerprint"]: row["machine"] for row in rows if row["machine"]}
     for name, machine in sorted(machines.items()):
@@ -60,7 +60,7 @@ def _when(frame: Any, rows: list[Section]) -> dict[str, str]:
 
 
 def _not_shown(frame: Any, rows: list[Section]) -> dict[str, str]:
-    """The limits that the records themselves tell."""
+    """Limits that follow from the records."""
     held = frame[frame["status"] != "failed"]
     limits: dict[str, str] = {}
     if len(held):

@@ -15,7 +15,7 @@ TWIN = "_static"
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per dynamic record that has a static twin in the same place.
+    """One row per dynamic record with a static twin on the same machine.
 
     macs_under_static: MACs of the static twin over mean MACs with early exit; p50_under_static: the same of p50
     latencies, of two records of one machine, which were not interleaved: an indication, not a paired ratio.

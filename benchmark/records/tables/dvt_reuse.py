@@ -1,4 +1,4 @@
-"""What each reuse of DVT buys and costs (the paper's Table 6): accuracy and MACs by exit (dvt_ablation_* records)."""
+"""Ablation of DVT's reuse (the paper's Table 6): accuracy and MACs by exit (dvt_ablation_* records)."""
 
 from __future__ import annotations
 

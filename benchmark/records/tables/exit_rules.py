@@ -28,7 +28,7 @@ KEY = ["model", "dataset", "policy", "n"]
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The leaderboard's clean rows that hold a rule's range, bounds last, best area first."""
+    """The leaderboard's clean rows with results over a rule's range: best area first, bounds last."""
     kept = [
         row
         for row in frame.to_dict("records")

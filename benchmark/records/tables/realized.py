@@ -1,4 +1,4 @@
-"""What the clock confirms of saved MACs: realized, per model, hardware profile, scenario and batch.
+"""Realized speed-up (measured over MACs) per model, hardware profile, scenario and batch.
 
 A row is one clean, timed record; of several alike the latest `ok` one counts. realized = speedup / the MAC speed-up of
 the samples on the stopwatch; its interval is the speed-up's. Records that are not `ok` are shown, and say so.
@@ -22,7 +22,7 @@ SPELLING = {
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The leaderboard's clean rows that were timed, `never` left out: it promises nothing."""
+    """The leaderboard's clean rows that were timed, without `never`, which saves nothing."""
     kept = frame[(frame["workload"] == "clean") & frame["realized"].notna() & (frame["policy"] != "never")]
     if kept.empty:
         return pd.DataFrame()

@@ -1,4 +1,4 @@
-"""What each attack takes, with 95% intervals: gain, accuracy, answers and meaning, by model, rule and budget."""
+"""Effect of each attack with 95% intervals: gain lost, accuracy, answers and meaning, by model, rule and budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each attack needs: queries and words (or radius) to take half and four fifths of the gain, beside random's."""
+"""Budgets of attacks: queries and words (or radius) to take half and four fifths of the gain, beside random's."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _curve(attack: Pooled) -> list[Point]:
 
 
 def _mean_at(budget: float, curves: Sequence[Sequence[Point]]) -> Point:
-    """The mean of each curve's last point up to a budget; None where a curve has no such figure."""
+    """The mean of each curve's last point up to a budget; None if a curve has no such value."""
     points = [[point for point in curve if (point["queries"] or 0) <= budget] for curve in curves]
     mean: Point = {"queries": budget}
     for name in ("gain_lost", "gain_lost_lo", "gain_lost_hi"):
@@ -80,7 +80,7 @@ def _reached(curve: Sequence[Point], goal: float, figure: str = "gain_lost") -> 
 
 
 def _open(own: Pooled, other: Pooled, row: Section) -> bool:
-    """Whether the intervals along the curves leave open which of two attacks reaches the goal with fewer queries.
+    """Whether the intervals along the curves overlap where two attacks reach the goal.
 
     An attack gets there between the budgets at which the upper and the lower end of its interval do.
     """
