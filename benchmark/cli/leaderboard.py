@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     A filtered leaderboard is printed, and written only where --out names a file. With --table, a table derived from
     the leaderboard is printed and written instead.
     """
-    from benchmark.records import leaderboard, record, rendering
+    from benchmark.records import data_package, leaderboard, record, rendering
     from benchmark.records.gather import no_collecting
 
     if arguments.table and arguments.validate:
@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         parts = rendering.parts(table)
         print(leaderboard.render(table, parts))
-        paths = leaderboard.write(table, out, parts) if arguments.out or not arguments.where else []
+        paths = []
+        if arguments.out or not arguments.where:
+            paths = [*leaderboard.write(table, out, parts), *data_package.write(table, out)]
     if paths:
         print(f"wrote {', '.join(map(str, paths))} from {len(table)} records")
     return 0

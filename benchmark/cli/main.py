@@ -62,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     rerun.add_argument("record", help="a record's file, RECORDS/ID.json")
     rerun.add_argument("--config-dir", default="", help="the folder of choices that the record was made with")
 
+    comparing = commands.add_parser("compare", help="two sets of records: what changed, and did anything get worse")
+    comparing.add_argument("before", help="A: a folder of records, or REVISION:FOLDER of this git repository")
+    comparing.add_argument("after", help="B: the same")
+    comparing.add_argument("--all", action="store_true", help="print what did not change too")
+    comparing.add_argument("--out", default="", help="a folder for compare.csv and compare.html")
+
     listing = commands.add_parser("ls", help="list the choices, with a line about each")
     listing.add_argument("group", nargs="?", default="", help="one config group, for example model")
     listing.add_argument("--check", action="store_true", help="ask hub and mirrors for missing files")

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from benchmark import __version__
+from benchmark.records import column_meanings
 from benchmark.records import record as record_files
 from benchmark.records.frame import frame
 from benchmark.records.gather import no_collecting
@@ -78,7 +79,7 @@ def build(folders: Sequence[Path], out: Path, track: Track = lambda items: items
         table = frame(records)
     if not len(table):
         raise ExitbenchError(f"site: expected records in {', '.join(map(str, folders))}, got none")
-    scripts, text = vendored.scripts(), method.source()
+    scripts, text = vendored.scripts(), column_meanings.source()
     building = _fresh(out)
     rows = board_rows.board_rows(table)
     _write_pages(building, text, rows)
@@ -121,7 +122,7 @@ def _write_data(folder: Path, text: str, rows: Sequence[Row], queries: Sequence[
     numbers = [name for name in named if any(isinstance(row.get(name), int | float) for row in rows)]
     board = {
         "groups": groups, "uncertain": board_rows.UNCERTAIN, "numbers": numbers, "titles": TITLES,
-        "values": board_rows.facets(list(rows)), "meanings": method.meanings(text),
+        "values": board_rows.facets(list(rows)), "meanings": column_meanings.meanings(text),
     }  # fmt: skip
     _write(folder / "rows.js", f"const BOARD = {_script(board)};\nconst ROWS = {_script(rows)};\n")
     _write(

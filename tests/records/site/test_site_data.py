@@ -10,10 +10,11 @@ import pytest
 from make_records import make_failed, make_record, make_sweep
 
 from benchmark.cli.main import main
+from benchmark.records import column_meanings
 from benchmark.records import record as record_files
 from benchmark.records.columns import CSV_COLUMNS
 from benchmark.records.frame import frame
-from benchmark.records.site import board_rows, method, record_pages, vendored
+from benchmark.records.site import board_rows, record_pages, vendored
 from benchmark.types import ExitbenchError
 
 
@@ -34,7 +35,7 @@ def test_facets_hold_each_value_once_and_in_order():
 
 
 def test_every_column_of_the_board_is_one_of_the_leaderboard_and_explained():
-    meanings = method.meanings(method.source())
+    meanings = column_meanings.meanings(column_meanings.source())
     columns = {name for names in board_rows.GROUPS.values() for name in names} - {"machine"}
     assert columns <= set(CSV_COLUMNS)
     assert columns <= set(meanings)
