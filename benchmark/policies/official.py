@@ -14,7 +14,7 @@ from benchmark.policies.calibration.evidence import Evidence, outcomes
 from benchmark.policies.calibration.per_exit import PerExit, check_point
 from benchmark.policies.calibration.protocol_points import evidence_by_measure
 from benchmark.records.schema import Section
-from benchmark.types import ExitbenchError, Trace
+from benchmark.types import EarlyExitModel, ExitbenchError, Trace
 
 NEVER_EXITS = 1e7  # the released tables use thresholds of 1e8 where no sample exits
 
@@ -37,7 +37,7 @@ class Official(PerExit):
         super().__post_init__()
         check_point(self.point)
 
-    def of_model(self, model: object) -> Self:
+    def of_model(self, model: EarlyExitModel) -> Self:
         """The rule with the thresholds in the model's checkpoint.
 
         Raises:

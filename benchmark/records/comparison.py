@@ -103,7 +103,7 @@ def _pairs(
     pairs += [(first.pop(key), second.pop(key)) for key in list(first) if key in second]
     names = _distinct([_name(one) for one, _ in pairs], [one.record_id for one, _ in pairs])
     named = sorted((name, one, other) for name, (one, other) in zip(names, pairs, strict=True))
-    return named, *(sorted(map(_name, rest.values())) for rest in (first, second))
+    return named, sorted(map(_name, first.values())), sorted(map(_name, second.values()))
 
 
 def _by_key(records: Iterable[Record], key: Callable[[Record], str]) -> dict[str, Record]:
@@ -200,11 +200,11 @@ def _speedup_change(pair: tuple[Record, Record]) -> _Estimate | str:
     if any(record.status == "unreliable" for record in pair):
         return "not judged: a clock was unreliable"
     counts = [record.latency.get("processes") or 1 for record in pair]
-    deviations = [record.latency.get("between_process_sd") for record in pair]
-    if min(counts) < 2 or None in deviations:
+    deviations = [sd for record in pair if (sd := record.latency.get("between_process_sd")) is not None]
+    if min(counts) < 2 or len(deviations) < 2:
         return "not judged: timed in one process"
     drifts = [float(record.latency.get("between_measurements_sd") or 0.0) ** 2 for record in pair]
-    variances = [float(deviation) ** 2 / count for deviation, count in zip(deviations, counts, strict=True)]
+    variances = [deviation**2 / count for deviation, count in zip(deviations, counts, strict=True)]
     total = sum(variances) + sum(drifts)
     spread = sum(variance**2 / (count - 1) for variance, count in zip(variances, counts, strict=True))
     freedom = total**2 / spread if spread else math.inf  # Satterthwaite; the deviation between measurements is known
@@ -244,10 +244,10 @@ def _mean_and_error(histogram: Sequence[int], values: Iterable[float]) -> tuple[
 
 
 def _gain_change(cells: tuple[Row, Row]) -> _Estimate | str:
-    values, lows, highs = ([row.get(name) for row in cells] for name in ("gain_lost", "gain_lost_lo", "gain_lost_hi"))
-    if None in values:
-        return ""  # a clean record
-    if None in lows or None in highs:
-        return "not judged: no interval"
-    errors = [(float(high) - float(low)) / (2 * stats.norm.ppf(0.975)) for low, high in zip(lows, highs, strict=True)]
-    return _Estimate(float(values[1]) - float(values[0]), math.hypot(*errors), math.inf, relative=False)
+    names = ("gain_lost", "gain_lost_lo", "gain_lost_hi")
+    known = [[float(row[name]) for name in names if row.get(name) is not None] for row in cells]
+    if any(len(values) < len(names) for values in known):
+        return "not judged: no interval"  # printed for attacked records alone: clean ones have no gain lost
+    (before, *_), (after, *_) = known
+    errors = [(high - low) / (2 * stats.norm.ppf(0.975)) for _, low, high in known]
+    return _Estimate(after - before, math.hypot(*errors), math.inf, relative=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -47,12 +48,14 @@ def arrow(table: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def _values(column: pd.Series, kind: str) -> list[object]:
+def _values(column: Iterable[object], kind: str) -> list[object]:
     if kind == "text":
         return [value or None for value in column]
     if kind == "lists":
         return [value if isinstance(value, list) else None for value in column]
-    return [None if pd.isna(value) else value for value in column]
+    return [
+        None if value is None or value is pd.NA or value != value else value for value in column
+    ]  # NaN is not itself
 
 
 def describe(csv: Path, parquet: Path) -> dict[str, object]:
