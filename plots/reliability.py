@@ -2,8 +2,8 @@
 
     python plots/reliability.py --leaderboard results/leaderboard.csv --out plots/out
 
-One panel per model and dataset, of clean records; every exit answers all samples. Above the diagonal an exit is too
-modest, below it too sure. A dot stands for a bin of equal width that holds at least one sample in fifty, its size for
+One panel per model and dataset, of clean records; every exit answers all samples. Above the diagonal an exit is
+underconfident, below it overconfident. A dot is a bin of equal width with at least one sample in fifty; its size shows
 how many. Calibration error: Guo et al. (ICML 2017), 15 bins.
 """
 
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     style.outer_labels(axes, columns, "Confidence (%)", "Accuracy (%)")
     depth = max(len(group[0]["exits"]) for _, group in shown)
     keys = [style.key(f"exit {at}", _shade(at, depth), "o", "-") for at in ({1, depth} if depth > 1 else {1})]
-    keys.append(style.key("sure as right", line="--"))
+    keys.append(style.key("calibrated", line="--"))
     style.legend(figure, keys, columns=3)
     return figure
 
@@ -68,13 +68,13 @@ def _panel(axis: Axes, exits: list[dict]) -> None:
         seen, colour = place["reliability"], _shade(place["exit_depth"], len(exits))
         n = sum(seen["count"])
         bins = zip(seen["confidence"], seen["accuracy"], seen["count"], strict=True)
-        kept = [(sure, right, count / n) for sure, right, count in bins if count >= FEWEST * n]
+        kept = [(confidence, right, count / n) for confidence, right, count in bins if count >= FEWEST * n]
         if not kept:
             continue
-        sure, right, shares = zip(*kept, strict=True)
-        axis.plot(sure, right, "-", color=colour, linewidth=0.9, zorder=2)
-        axis.scatter(sure, right, s=[4 + 30 * share for share in shares], color=colour, linewidth=0, zorder=3)
-        lowest = min(lowest, *sure, *right)
+        confidence, right, shares = zip(*kept, strict=True)
+        axis.plot(confidence, right, "-", color=colour, linewidth=0.9, zorder=2)
+        axis.scatter(confidence, right, s=[4 + 30 * share for share in shares], color=colour, linewidth=0, zorder=3)
+        lowest = min(lowest, *confidence, *right)
     low = max(0.0, lowest - 0.06)
     axis.set(xlim=(low, 1.03), ylim=(low, 1.03), aspect="equal", adjustable="box")
     style.percent(axis.xaxis)

@@ -1,1 +1,1 @@
-"""Side-by-side measurements, one script each, run by `exitbench bench NAME`: what the README claims, made again."""
+"""Benchmarks behind the documentation's claims, one script each: `exitbench bench NAME`."""

@@ -1,4 +1,4 @@
-"""Speed of the word search: samples per second and gain lost, beside the released search's.
+"""Speed of the word search: samples per second and gain lost, compared with the released search.
 
     exitbench bench attack_speed [model=minilm_sst2] [dataset=sst2] [policy=entropy] [n=100] [chunk=10] [seed=0]
 

@@ -1,4 +1,4 @@
-"""The 59-point budget curve over 50,000 samples, 3 exits and 1,000 classes: seconds, and how it does beside the sweep.
+"""The 59-point budget curve over 50,000 samples, 3 exits and 1,000 classes: seconds, and accuracy against the sweep.
 
     exitbench bench budget_curve [samples=50000] [classes=1000] [rounds=3] [seed=0]
 
@@ -31,22 +31,24 @@ DEFAULTS = {"samples": 50_000, "classes": 1000, "rounds": 3, "seed": 0}
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table; raises ExitbenchError for an argument it does not know."""
-    asked = _asked(arguments)
+    """Print the table; raises ExitbenchError for an unknown argument."""
+    options = _parse(arguments)
     torch.set_num_threads(1)
-    n, macs = asked["samples"], torch.tensor(GMACS).double().mul(1e9).round().repeat(asked["samples"], 1)
-    trace = synthetic(n, asked["classes"], asked["seed"])
+    n, macs = options["samples"], torch.tensor(GMACS).double().mul(1e9).round().repeat(options["samples"], 1)
+    trace = synthetic(n, options["classes"], options["seed"])
     seconds: dict[str, list[float]] = {"read": [], "sweep": [], "isotonic": [], "counted": []}
     curves: dict[str, tuple[Tensor, Outcomes]] = {}
     seen = read(*trace, macs, confidence)
-    for _ in track(range(asked["rounds"]), "rounds", unit="round"):
+    for _ in track(range(options["rounds"]), "rounds", unit="round"):
         seen = _timed(seconds["read"], partial(read, *trace, macs, confidence))
         curves["sweep"] = _timed(seconds["sweep"], partial(_sweep, seen))
         for kind in solver.ESTIMATES:
             curves[kind] = _timed(seconds[kind], partial(_curve, seen, kind))
-    del trace  # the test half takes its place
-    test = read(*synthetic(n, asked["classes"], asked["seed"] + 1), macs, confidence)
-    print(f"{n:,} samples, {EXITS} exits, {asked['classes']:,} classes, 59 points, one thread, CPU seconds, best round")
+    del trace  # to free memory for the test half
+    test = read(*synthetic(n, options["classes"], options["seed"] + 1), macs, confidence)
+    print(
+        f"{n:,} samples, {EXITS} exits, {options['classes']:,} classes, 59 points, one thread, CPU seconds, best round"
+    )
     print(f"{'':28}{'seconds':>9}{'calibration':>13}{'test':>9}{'test GMACs':>12}   means over the 59 points")
     print(f"{'read logits, once':28}{min(seconds['read']):9.2f}")
     for name, (thresholds, there) in curves.items():
@@ -96,13 +98,13 @@ def _timed(seconds: list[float], what: Callable[[], T]) -> T:
     return made
 
 
-def _asked(arguments: list[str]) -> dict[str, int]:
-    asked = dict(DEFAULTS)
+def _parse(arguments: list[str]) -> dict[str, int]:
+    options = dict(DEFAULTS)
     for word in arguments:
         name, _, value = word.partition("=")
         if name not in DEFAULTS or not value.isdigit():
             raise ExitbenchError(
                 f"bench budget_curve: expected {', '.join(f'{n}=<whole number>' for n in DEFAULTS)}, got {word!r}"
             )
-        asked[name] = int(value)
-    return asked
+        options[name] = int(value)
+    return options

@@ -41,15 +41,16 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS or no whole number above 0.
     """
-    asked = settings(arguments)
+    options = settings(arguments)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        sweeps, replays = measure(asked)
+        sweeps, replays = measure(options)
     finally:
         torch.set_num_threads(threads)
-    count = asked["thresholds"]
-    print(f"{asked['samples']:,} samples × {asked['exits']} exits × {asked['classes']} classes, {count:,} thresholds")
+    count = options["thresholds"]
+    size = f"{options['samples']:,} samples × {options['exits']} exits × {options['classes']} classes"
+    print(f"{size}, {count:,} thresholds")
     print(f"{'rule':14} {'sweep s':>8} {'one replay s':>13} {'sweep / replay':>15}")
     for name, sweep in sweeps.items():
         print(f"{name:14} {sweep:8.3f} {replays[name]:13.4f} {sweep / replays[name]:15.1f}")
@@ -61,23 +62,23 @@ def main(arguments: list[str]) -> int:
 
 def settings(arguments: list[str]) -> dict[str, int]:
     """`key=value` words over DEFAULTS."""
-    asked = dict(DEFAULTS)
+    options = dict(DEFAULTS)
     for word in arguments:
         key, _, value = word.partition("=")
         if key not in DEFAULTS or not value.isdigit() or int(value) < 1 + (key in ("exits", "classes")):
             wanted = " ".join(f"{name}={number}" for name, number in DEFAULTS.items())
             raise ExitbenchError(f"exit_rules_sweep: expected whole numbers such as {wanted}, got {word!r}")
-        asked[key] = int(value)
-    return asked
+        options[key] = int(value)
+    return options
 
 
-def measure(asked: dict[str, int]) -> tuple[dict[str, float], dict[str, float]]:
+def measure(options: dict[str, int]) -> tuple[dict[str, float], dict[str, float]]:
     """Median seconds of a sweep and of one replay, by rule."""
-    trace, macs = synthetic(asked["samples"], asked["exits"], asked["classes"])
-    at = {rule.name: asked_thresholds(rule, trace, asked["thresholds"]) for rule in RULES}
+    trace, macs = synthetic(options["samples"], options["exits"], options["classes"])
+    at = {rule.name: asked_thresholds(rule, trace, options["thresholds"]) for rule in RULES}
     sweeps: dict[str, list[float]] = {rule.name: [] for rule in RULES}
     replays: dict[str, list[float]] = {rule.name: [] for rule in RULES}
-    for _ in track(range(asked["rounds"]), "rounds", unit="round"):
+    for _ in track(range(options["rounds"]), "rounds", unit="round"):
         for rule in RULES:
             sweeps[rule.name].append(_seconds(lambda rule=rule: curve(rule, trace, macs, at[rule.name], "matthews")))
             replays[rule.name].append(_seconds(lambda rule=rule: trace_depths(rule, trace)))
@@ -86,7 +87,7 @@ def measure(asked: dict[str, int]) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def synthetic(samples: int, exits: int, classes: int) -> tuple[Trace, torch.Tensor]:
-    """A trace with a certainty, whose logits lean to the label more with depth, and cumulative MACs (N, E)."""
+    """A trace with a certainty, whose logits favour the label more with depth, and cumulative MACs (N, E)."""
     draw = torch.Generator().manual_seed(0)
     labels = torch.randint(0, classes, (samples,), generator=draw)
     right = torch.nn.functional.one_hot(labels, classes)[:, None]  # (N, 1, C)
@@ -99,7 +100,7 @@ def synthetic(samples: int, exits: int, classes: int) -> tuple[Trace, torch.Tens
 
 
 def asked_thresholds(rule: ThresholdPolicy, trace: Trace, count: int) -> torch.Tensor:
-    """`count` thresholds evenly over all that part this trace, whether or not the rule tells that many apart."""
+    """`count` thresholds evenly over all that separate this trace, even if the rule distinguishes fewer."""
     apart = thresholds(trace_signals(rule, trace), rule.rising, count)
     return torch.linspace(float(apart[0]), float(apart[-1]), count, dtype=torch.float64)
 

@@ -1,4 +1,4 @@
-"""What guaranteed thresholds keep and cost: each shipped checkpoint and rule, by the mean and by the three bounds.
+"""Guaranteed thresholds on each shipped checkpoint and rule: test loss and price, by the mean and by the three bounds.
 
     exitbench bench guarantee [models=all] [max_drop=0.01] [guarantee=0.95] [draws=200] [out=results/guarantee]
 
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> int:
 
 
 def checkpoints(wanted: str) -> list[str]:
-    """The models that are named, or all that have weights in this repository."""
+    """The named models, or all with weights in this repository."""
     if wanted != "all":
         return wanted.split(",")
     return sorted({path.stem for path in WEIGHTS.glob("*.safetensors")} & set(files("model", roots(""))))
@@ -140,7 +140,7 @@ def compare(traces: Traces, rule: ThresholdPolicy, max_drop: float, probability:
 
 
 def on_test(policy: ThresholdPolicy, traces: Traces) -> tuple[float, float]:
-    """The accuracy that a settled rule loses on the test split, and its mean MACs."""
+    """The accuracy that a rule at its threshold loses on the test split, and its mean MACs."""
     chosen = (trace_depths(policy, traces.test) - 1)[:, None]
     right = traces.test.logits.argmax(-1) == traces.test.labels[:, None]
     lost = right[:, -1].double().mean() - right.gather(1, chosen).double().mean()
@@ -157,19 +157,19 @@ def broken(
     confidence = signal if rule.rising else -signal
     losses = exit_losses(right)
     value, population = loss_sequence(confidence, losses["signed"])
-    truth = population.totals() / len(right)  # where samples leave at confidences from each value on
+    truth = population.totals() / len(right)  # if samples exit from each confidence on
     size, draw = len(traces.calibration.labels), torch.Generator().manual_seed(0)
     lost = []
     for _ in range(draws):
         drawn = torch.randint(len(right), (size,), generator=draw)
         above = safe_confidence(confidence[drawn], losses[kind][drawn], bound, max_drop, error)
-        # Values fall; those before this position are over `above`, and no change at all where none may leave.
+        # Values descend; those before this position are above `above`, and there are none if no sample may exit.
         over = int(torch.searchsorted(-value, torch.tensor(-above, dtype=value.dtype)))
         lost.append(float(truth[max(0, over - 1)]))
     return sum(loss > max_drop + 1e-9 for loss in lost) / draws, sum(lost) / draws
 
 
 def by_mean(losses: LossSequence, limit: float, error: float) -> int:
-    """What is done without a guarantee: the cheapest threshold whose mean loss is allowed."""
+    """The choice without a guarantee: the cheapest threshold whose mean loss is allowed."""
     allowed = losses.totals() / losses.n <= limit + 1e-9
     return int(allowed.nonzero().max()) + 1

@@ -1,4 +1,4 @@
-"""How long `exitbench leaderboard` takes over 10,000 records of real size, in a fresh process, without torch.
+"""Time of `exitbench leaderboard` over 10,000 records of real size, in a fresh process, without torch.
 
 `exitbench bench leaderboard_speed records=10000 runs=3 seconds=5 folder=results/demo/records`. The records of `folder`
 are written again and again into a temporary folder, under new ids and seeds and with true hashes, raw timings and all,
@@ -37,16 +37,16 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a folder without records.
     """
-    asked = parse_options("leaderboard_speed", DEFAULTS, arguments)
+    options = parse_options("leaderboard_speed", DEFAULTS, arguments)
     with tempfile.TemporaryDirectory(prefix="exitbench-speed-") as name:
         folder = Path(name) / "records"
-        size = copies(_found(asked["folder"]), asked["records"], folder)
-        print(f"{asked['records']} records, {size / 1e6:.0f} MB")
+        size = copies(_found(options["folder"]), options["records"], folder)
+        print(f"{options['records']} records, {size / 1e6:.0f} MB")
         words = ["leaderboard", "--records", str(folder), "--out", str(Path(name) / "leaderboard.csv")]
-        taken = [_timed([sys.executable, "-c", COMMAND, *words]) for _ in range(asked["runs"])]
+        taken = [_timed([sys.executable, "-c", COMMAND, *words]) for _ in range(options["runs"])]
     median = statistics.median(taken)
-    print(f"runs {', '.join(f'{one:.2f}' for one in taken)} s; median {median:.2f} s, wanted {asked['seconds']:g} s")
-    return 0 if median <= asked["seconds"] else 1
+    print(f"runs {', '.join(f'{one:.2f}' for one in taken)} s; median {median:.2f} s, wanted {options['seconds']:g} s")
+    return 0 if median <= options["seconds"] else 1
 
 
 def _found(folder: str) -> list[Path]:
@@ -58,7 +58,7 @@ def _found(folder: str) -> list[Path]:
 
 
 def copies(originals: list[Path], count: int, folder: Path) -> int:
-    """Write `count` records like some originals, in turn, under ids and seeds of their own; returns their bytes."""
+    """Write `count` copies of some originals with ids and seeds of their own; returns their bytes."""
     folder.mkdir(parents=True)
     bodies = [path.read_bytes().partition(b"\n")[2] for path in originals]
     size, content = 0, b""
@@ -70,7 +70,7 @@ def copies(originals: list[Path], count: int, folder: Path) -> int:
         content = sealed(body)
         size += len(content)
         (folder / f"{name}.json").write_bytes(content)
-    json.loads(opened(content).text)  # the last one stands for all: still a record
+    json.loads(opened(content).text)  # a check on the last one: it is still a record
     return size
 
 

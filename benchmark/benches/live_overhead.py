@@ -1,4 +1,4 @@
-"""Overhead of early exit when no sample exits, and how much of the saved MACs the clock confirms. One thread, batch 1.
+"""Overhead of early exit when no sample exits, and the realized speed-up. One thread, batch 1.
 
 `exitbench bench live_overhead models=dvt_fashion,minilm_exits samples=24 seconds=20`. never / plain: the live path
 with `policy=never` against a straight loop over the same stages and heads, without generator and rule; asking / plain:
@@ -34,11 +34,11 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a model that is not there.
     """
-    asked = parse_options("live_overhead", DEFAULTS, arguments)
-    limits = Limits(time_limit_s=asked["seconds"], min_passes=3)
+    options = parse_options("live_overhead", DEFAULTS, arguments)
+    limits = Limits(time_limit_s=options["seconds"], min_passes=3)
     rows = []
-    for name in asked["models"].split(","):
-        one = load_family(name, asked["samples"])
+    for name in options["models"].split(","):
+        one = load_family(name, options["samples"])
         clock: Callable[..., Latency] = partial(measure, units=one.batches, read=read_one, limits=limits)
         full, plain = partial(run_full, one.model), partial(_plain, one.model)
         with applied(CPU), host_lock():
@@ -72,7 +72,7 @@ def _extra(seen: Latency) -> str:
 
 @torch.inference_mode()
 def _plain(model: Any, batch: Batch) -> torch.Tensor:
-    """Every stage and head in a row: what a network without exits' machinery would run."""
+    """All stages and heads in sequence, as a network without early exit would run them."""
     running, logits = model.begin(batch), None
     for depth in range(1, model.num_exits + 1):
         logits, running = model.stage(running, depth)

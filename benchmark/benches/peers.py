@@ -1,4 +1,4 @@
-"""Our clock, our counter and our offline engine beside what people use today. One thread, CPU, interleaved.
+"""Comparison of our clock, counter and offline engine with other tools. One thread, CPU, interleaved.
 
 `exitbench bench peers passes=15 samples=64 batch=32 seconds=20 out=results/peers`. Latency: MiniLM to full depth and
 timm's ViT-Ti/16 (random weights, 32 px) against torch.utils.benchmark on the same call, in turns, by the CPU clock.
@@ -27,39 +27,39 @@ DEFAULTS = {"passes": 15, "samples": 64, "batch": 32, "seconds": 20, "out": ""}
 
 
 def main(arguments: list[str]) -> int:
-    """Print three tables, and write them where `out` says.
+    """Print three tables, and write them to the folder `out`.
 
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a folder that cannot be written.
     """
-    asked = parse_options("peers", DEFAULTS, arguments)
-    families = {name: load_family(name, asked["samples"]) for name in ("minilm_exits", "dvt_fashion")}
+    options = parse_options("peers", DEFAULTS, arguments)
+    families = {name: load_family(name, options["samples"]) for name in ("minilm_exits", "dvt_fashion")}
     text = families["minilm_exits"]
     vit, pixels = _vit()
     tokens, ids = _FullDepth(text.model), text.batches[0].inputs["input_ids"]
-    limits = Limits(time_limit_s=asked["seconds"], min_passes=5)
+    limits = Limits(time_limit_s=options["seconds"], min_passes=5)
     disturbed = noise()
     with applied(CPU), host_lock():
         rows = [
             *peer_latency.compare(
-                "minilm_exits, full depth", lambda: run_full(text.model, text.batches[0]), asked["passes"]
+                "minilm_exits, full depth", lambda: run_full(text.model, text.batches[0]), options["passes"]
             ),
-            *peer_latency.compare("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), asked["passes"]),
+            *peer_latency.compare("vit_tiny_patch16, 32 px", lambda: _forward(vit, pixels), options["passes"]),
             *peer_counters.compare(f"minilm_exits, {ids.shape[1]} tokens", tokens, ids),
             *peer_counters.compare("vit_tiny_patch16, 32 px", vit, pixels),
         ]
         for name, one in families.items():
-            case = f"{name}, batches of {asked['batch']}"
-            rows += peer_engines.compare(case, one.model, one.policy, one.samples, CPU, asked["batch"], limits)
+            case = f"{name}, batches of {options['batch']}"
+            rows += peer_engines.compare(case, one.model, one.policy, one.samples, CPU, options["batch"], limits)
     print(peer_report.text(rows))
-    if asked["out"]:
-        facts, words = fingerprint(), " ".join(f"{key}={value}" for key, value in asked.items())
+    if options["out"]:
+        facts, words = fingerprint(), " ".join(f"{key}={value}" for key, value in options.items())
         about = (
             f"    exitbench bench peers {words}\n\n{utc_now()}, {facts['cpu_model']}, {facts['cores_usable']} usable "
             f"core(s), torch {facts['torch']}, one thread, load {disturbed['load_1m']}, {disturbed['busy']:.0%} of all "
             "cores busy before. Made by the command; not edited."
         )
-        print("\n".join(f"wrote {path}" for path in peer_report.write(rows, about, Path(asked["out"]))))
+        print("\n".join(f"wrote {path}" for path in peer_report.write(rows, about, Path(options["out"]))))
     return 0
 
 
@@ -78,12 +78,12 @@ def _forward(module: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
 
 
 class _FullDepth(torch.nn.Module):
-    """All exits of a text of one length as one module, which a tracing counter can take."""
+    """All exits of a text of one length as one module, for counters that trace."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        # All of them, because tracing drops what no answer depends on.
+        # All exits, because tracing drops what the output does not depend on.
         return torch.cat(list(self.model.exits(self.model.probe(ids.shape[1]))), -1)

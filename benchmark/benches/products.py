@@ -1,4 +1,4 @@
-"""How much of the saved MACs a clock could confirm if matrix products alone took time. One thread, batch 1.
+"""Upper bound of the realized speed-up: matrix products timed alone. One thread, batch 1.
 
 `exitbench bench products models=dvt_fashion,dvt_cifar10,minilm_exits samples=12 rounds=15`. Each stage of each sample
 runs as it is, and beside it the products, convolutions and attention it executes are run by themselves on the same
@@ -44,12 +44,12 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a model that is not there.
     """
-    asked = parse_options("products", DEFAULTS, arguments)
-    random.seed(asked["seed"])
-    for name in asked["models"].split(","):
-        one = load_family(name, asked["samples"], asked["seed"])
+    options = parse_options("products", DEFAULTS, arguments)
+    random.seed(options["seed"])
+    for name in options["models"].split(","):
+        one = load_family(name, options["samples"], options["seed"])
         with applied(CPU), host_lock():
-            stages, products = _times(one, asked["rounds"])
+            stages, products = _times(one, options["rounds"])
         _report(name, one, stages, products)
     return 0
 
@@ -59,7 +59,7 @@ def _times(one: Family, rounds: int) -> tuple[list[list[float]], list[list[float
     """Median seconds of each sample (n) and stage (E), whole and of its products alone."""
     whole = [_stages(one.model, batch) for batch in one.batches]
     alone = [[run_in_order(products_of(stage)) for stage in stages] for stages in whole]
-    for calls in (*whole, *alone):  # once before the clock
+    for calls in (*whole, *alone):  # warm-up
         for call in calls:
             call()
     seen: dict[Call, list[float]] = {call: [] for calls in (*whole, *alone) for call in calls}
@@ -73,7 +73,7 @@ def _times(one: Family, rounds: int) -> tuple[list[list[float]], list[list[float
 
 
 def _stages(model: Any, batch: Batch) -> list[Call]:
-    """Each stage of one sample by itself, on what the stages before it left; `begin` is in the first."""
+    """Each stage of one sample alone, on the output of the stages before; the first includes `begin`."""
     running = model.begin(batch)
     calls: list[Call] = [lambda: model.stage(model.begin(batch), 1)]
     for depth in range(1, model.num_exits):
@@ -89,7 +89,7 @@ def shares(seconds: Sequence[Sequence[float]]) -> list[float]:
 
 
 def speedup(seconds: Sequence[Sequence[float]], depths: Sequence[int]) -> float:
-    """Total over total: full depth against leaving at depths (n,) in 1 … E, of seconds (n, E) by stage."""
+    """Total over total: full depth against exits at depths (n,) in 1 … E, from seconds (n, E) by stage."""
     left = sum(sum(row[:depth]) for row, depth in zip(seconds, depths, strict=True))
     return sum(sum(row) for row in seconds) / left
 

@@ -1,4 +1,4 @@
-"""What DVT's two reuses cost in time at the last exit, beside the cascade without them and as usually written.
+"""Time of DVT's two reuses at the last exit, relative to the cascade without them and to their usual form.
 
     exitbench bench reuse_overhead [rounds=40] [large=3] [large_batch=8] [products=1] [seed=0]
 
@@ -88,7 +88,7 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     if library() is not None:
         for name in ("none", "both"):
             runs[f"{name}, torch's operators"] = torch_operators_only()(runs[name])
-    runs["both, as usually written"] = lambda: usual_exits(whole, batch)
+    runs["both, usual form"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(
             float((a - b).abs().max()) for a, b in zip(whole.exits(batch), usual_exits(whole, batch), strict=True)
@@ -129,7 +129,7 @@ def _interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def usual_exits(model: DVT, batch: Batch) -> list[Tensor]:
-    """All exits' logits of a `DVT` with both reuses, with reuse in its usual form.
+    """All exits' logits of a `DVT` with both reuses in their usual form.
 
     1 × 1 convolutions, nearest-neighbour interpolation and adaptive pooling on whole tensors, block by block.
     """
@@ -192,7 +192,7 @@ def _resized(x: Tensor, coarse: int, fine: int) -> Tensor:
 
 
 def _resized_relations(x: Tensor, coarse: int, fine: int) -> Tensor:
-    """(b, c, T, T) -> (b, c, T', T'): rows, then columns; the class token's are carried over."""
+    """(b, c, T, T) -> (b, c, T', T'): rows, then columns; the class token's are unchanged."""
     import torch
 
     for _ in range(2):

@@ -42,13 +42,13 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS; a model, or its twin, that is not there.
     """
-    asked = parse_options("static_twin", DEFAULTS, arguments)
-    limits = Limits(time_limit_s=asked["seconds"], min_passes=3)
+    options = parse_options("static_twin", DEFAULTS, arguments)
+    limits = Limits(time_limit_s=options["seconds"], min_passes=3)
     rows: list[Row] = []
-    for name in asked["models"].split(","):
+    for name in options["models"].split(","):
         with applied(CPU):
             twin = build(compose("config", [f"model={name}_static"]).model).eval()
-            rows += _compared(name, load_family(name, asked["samples"]), twin, limits)
+            rows += _compared(name, load_family(name, options["samples"]), twin, limits)
     print(f"{'model':16}{'depth':>12}{'twin ms':>9}{'ours ms':>9}{'MACs':>7}{'time':>7}{'interval':>16}")
     for name, depth, macs, seen in rows:
         interval = f"[{seen.speedup_lo:.2f}, {seen.speedup_hi:.2f}]"

@@ -1,4 +1,4 @@
-"""Training steps on batches of like length beside batches in random order: CPU time a sample, and padding.
+"""Training steps on batches of similar length against random batches: CPU time per sample, and padding.
 
     exitbench bench training_order [model=minilm_sst2] [dataset=sst2] [recipe=joint_weighted] [steps=40] [seed=0]
 
@@ -22,39 +22,39 @@ def main(arguments: list[str]) -> int:
     Raises:
         ExitbenchError: an argument that is not one of DEFAULTS, or steps that are no whole number above 0.
     """
-    asked = _asked(arguments)
+    options = _parse(arguments)
     import torch
 
     from benchmark.config.compose import build, compose
 
     torch.set_num_threads(1)
-    words = [f"{key}={asked[key]}" for key in ("model", "dataset", "recipe")]
+    words = [f"{key}={options[key]}" for key in ("model", "dataset", "recipe")]
     cfg = compose("train", words)
     dataset, recipe = build(cfg.dataset), build(cfg.recipe)
     recipe = next(iter(recipe.stages.values()))
-    torch.manual_seed(int(asked["seed"]))
+    torch.manual_seed(int(options["seed"]))
     model = build(cfg.model, checkpoint="")
-    orders = _orders(model, dataset.train, recipe.batch_size, int(asked["seed"]))
-    seconds = _measure(model, dataset.train, recipe, orders, int(asked["steps"]))
-    print(f"{dataset.name}, batches of {recipe.batch_size}, {asked['steps']} steps each")
+    orders = _orders(model, dataset.train, recipe.batch_size, int(options["seed"]))
+    seconds = _measure(model, dataset.train, recipe, orders, int(options["steps"]))
+    print(f"{dataset.name}, batches of {recipe.batch_size}, {options['steps']} steps each")
     print(f"{'order':12} {'padding':>8} {'CPU ms a sample':>16}")
     each = {}
     for name, (_, padding) in orders.items():
-        each[name] = 1e3 * seconds[name] / (int(asked["steps"]) * recipe.batch_size)
+        each[name] = 1e3 * seconds[name] / (int(options["steps"]) * recipe.batch_size)
         print(f"{name:12} {padding:8.1%} {each[name]:16.2f}")
     print(f"by length is {each['random'] / each['by length']:.2f} times as fast")
     return 0
 
 
-def _asked(arguments: list[str]) -> dict[str, str]:
+def _parse(arguments: list[str]) -> dict[str, str]:
     given = {key: value for key, _, value in (word.partition("=") for word in arguments)}
     if unknown := sorted(set(given) - set(DEFAULTS)):
         raise ExitbenchError(f"bench: expected {', '.join(DEFAULTS)}, got {', '.join(unknown)}")
-    asked = {**DEFAULTS, **given}
+    options = {**DEFAULTS, **given}
     for key, least in (("steps", 1), ("seed", 0)):
-        if not asked[key].isdecimal() or int(asked[key]) < least:
-            raise ExitbenchError(f"bench: expected {key} to be a whole number from {least}, got {asked[key]!r}")
-    return asked
+        if not options[key].isdecimal() or int(options[key]) < least:
+            raise ExitbenchError(f"bench: expected {key} to be a whole number from {least}, got {options[key]!r}")
+    return options
 
 
 def _orders(model: Any, split: Any, batch_size: int, seed: int) -> dict[str, tuple[list[list[int]], float]]:
@@ -87,7 +87,7 @@ def _measure(model: Any, split: Any, recipe: Any, orders: dict[str, Any], steps:
 
     taught = TrainableExits(model, recipe).train()
     trained = [value for value in model.parameters() if value.requires_grad]
-    optimiser = torch.optim.AdamW(trained, 1e-6)  # so small that the weights stay those of both orders
+    optimiser = torch.optim.AdamW(trained, 1e-6)  # so small that the weights hardly change
     seconds = dict.fromkeys(orders, 0.0)
     for step in track(range(-2, steps), "training steps"):  # the first two warm up
         for name in sorted(orders, reverse=bool(step % 2)):

@@ -64,21 +64,23 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reli
     and accuracy a_b. ece: the expected calibration error Σ_b n_b/N · |a_b − c_b| (Guo et al., ICML 2017, 15 bins).
     Raises ExitbenchError for a confidence outside [0, 1] and for less than one bin.
     """
-    sure, correct = _pair("reliability", confidence, right)
-    sure, correct = sure.astype(float), correct.astype(float)
-    if bins < 1 or not (sure.min() >= 0 and sure.max() <= 1 + 1e-6):
-        raise ExitbenchError(f"reliability: expected confidences in [0, 1] and bins, got {sure.max():g} and {bins}")
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    certainty, correct = _pair("reliability", confidence, right)
+    certainty, correct = certainty.astype(float), correct.astype(float)
+    if bins < 1 or not (certainty.min() >= 0 and certainty.max() <= 1 + 1e-6):
+        raise ExitbenchError(
+            f"reliability: expected confidences in [0, 1] and bins, got {certainty.max():g} and {bins}"
+        )
+    place = np.clip(np.ceil(certainty * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     held = count > 0
-    mean_sure = np.bincount(place, sure, bins)[held] / count[held]
+    mean_certainty = np.bincount(place, certainty, bins)[held] / count[held]
     mean_right = np.bincount(place, correct, bins)[held] / count[held]
     return {
         "bins": bins,
         "count": count[held].tolist(),
-        "confidence": mean_sure.tolist(),
+        "confidence": mean_certainty.tolist(),
         "accuracy": mean_right.tolist(),
-        "ece": float(count[held] @ np.abs(mean_right - mean_sure) / len(sure)),
+        "ece": float(count[held] @ np.abs(mean_right - mean_certainty) / len(certainty)),
     }
 
 
@@ -92,11 +94,11 @@ def auroc(signal: ArrayLike, right: ArrayLike) -> float | None:
     """
     from scipy.stats import rankdata
 
-    sure, correct = _pair("auroc", signal, right)
+    certainty, correct = _pair("auroc", signal, right)
     positives = int(correct.sum())
-    if positives in (0, len(correct)) or not np.isfinite(sure).all():
+    if positives in (0, len(correct)) or not np.isfinite(certainty).all():
         return None
-    ranks = rankdata(sure)[correct.astype(bool)].sum()
+    ranks = rankdata(certainty)[correct.astype(bool)].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * (len(correct) - positives)))
 
 

@@ -1,1 +1,1 @@
-"""Our clock, our counter and our offline engine beside what people use today; `benches/peers.py` puts it together."""
+"""Helpers of the benches: set-up, repeats, reports, and the parts of `peers`."""

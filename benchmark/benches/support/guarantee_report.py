@@ -20,7 +20,7 @@ class Row(NamedTuple):
     choice: str  # "mean", or the bound
     calibration_n: int
     test_n: int
-    threshold: float | None  # None where no sample leaves early
+    threshold: float | None  # None if no sample exits early
     calibration_loss: float
     test_loss: float
     gmacs: float
@@ -59,7 +59,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], command: str, options: Mapping[str, float], folder: Path) -> list[Path]:
-    """guarantee.csv, every figure to the bit, and guarantee.md in a folder.
+    """guarantee.csv, with all digits, and guarantee.md in a folder.
 
     Raises:
         Unwritable: it cannot be written.
@@ -88,12 +88,17 @@ def markdown(rows: Sequence[Row], command: str, options: Mapping[str, float]) ->
         "split together, whose threshold loses more than was promised there; `mean of draws`: what they lose in the "
         "mean. Replays of traces, without a clock. Made by the command; not edited."
     )
-    parts = ["# What a threshold promises, keeps and costs", f"    {command}", about, _lines(summary(rows, options))]
+    parts = [
+        "# Guaranteed thresholds: promise, test loss and price",
+        f"    {command}",
+        about,
+        _lines(summary(rows, options)),
+    ]
     return "\n\n".join([*parts, _lines([HEAD, *cells(rows)])]) + "\n"
 
 
 def summary(rows: Sequence[Row], options: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """By choice over all checkpoints and rules: how many promises test data broke, the worst share of draws, price."""
+    """Summary per choice over all checkpoints and rules: losses above the promise, worst share of draws, price."""
     found: list[tuple[str, ...]] = [("by", "test data lost more", "worst share of draws", "median price", "full depth")]
     for choice in dict.fromkeys(row.choice for row in rows):
         chosen = [row for row in rows if row.choice == choice]

@@ -1,4 +1,4 @@
-"""Our MACs of a module beside torch's counter and, where it is installed, fvcore, with where each difference lies."""
+"""Our MACs of a module beside torch's counter and, if installed, fvcore, with the reason for each difference."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.benches.support.peer_row import Row
 from benchmark.cost import macs
 
-PRODUCTS = ("linear", "conv", "matmul", "addmm", "mm", "bmm", "baddbmm", "einsum")  # what fvcore counts as we do
-ATTENTION = "attention"  # in the names of fused operators, of which fvcore knows none
+PRODUCTS = (
+    "linear",
+    "conv",
+    "matmul",
+    "addmm",
+    "mm",
+    "bmm",
+    "baddbmm",
+    "einsum",
+)  # fvcore counts these as we do
+ATTENTION = "attention"  # in names of fused operators, which fvcore does not know
 
 
 def compare(case: str, module: torch.nn.Module, given: torch.Tensor) -> list[Row]:
@@ -44,7 +53,7 @@ def compare(case: str, module: torch.nn.Module, given: torch.Tensor) -> list[Row
 def difference(
     ours: int, total: float, by_operator: Mapping[str, float], unknown: Mapping[str, int], attention: int
 ) -> str:
-    """Why fvcore's total is not ours: what it adds, what it leaves out, and whether that is all of the difference.
+    """Why fvcore's total differs: what it adds, what it omits, and whether that explains the whole difference.
 
     attention: our MACs of fused attention. unknown: operators that it met without a formula, and how often.
     """
@@ -69,8 +78,8 @@ def _torch_count(run: Callable[[], object]) -> tuple[int, dict[str, int]]:
 
 def _fvcore(module: torch.nn.Module, given: torch.Tensor) -> tuple[float, dict[str, float], dict[str, int]]:
     with warnings.catch_warnings(), torch.no_grad():
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a GPU nobody asked for
-        warnings.simplefilter("ignore")  # it traces by torch.jit, which torch has begun to bid farewell to
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns about a missing GPU
+        warnings.simplefilter("ignore")  # it uses torch.jit, which is deprecated
         from fvcore.nn import FlopCountAnalysis  # type: ignore[import-not-found]
 
         found = FlopCountAnalysis(module, given).unsupported_ops_warnings(False).uncalled_modules_warnings(False)

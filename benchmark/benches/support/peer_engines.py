@@ -1,4 +1,4 @@
-"""Our offline engine against the two things people do today: masking without compaction, and one sample at a time."""
+"""Our offline engine against masking without compaction and against one sample at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.types import Batch, EarlyExitModel, Hardware, Policy, Sample
 
 @torch.inference_mode()
 def masked(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Early exit that masks and drops nothing: all go on until the last has left -> logits (b, C), depths (b,)."""
+    """Early exit by masking: all samples run until the last has exited -> logits (b, C), depths (b,)."""
     device = str(batch.lengths.device)
     state, seen = policy.start(len(batch), device), live_columns(policy, model)
     running = torch.ones(len(batch), dtype=torch.bool, device=device)

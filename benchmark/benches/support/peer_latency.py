@@ -1,4 +1,4 @@
-"""Our stopwatch's observation of a call against torch.utils.benchmark on the same call, in turns, by the CPU clock."""
+"""Our stopwatch against torch.utils.benchmark on the same call, alternating, by the CPU clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 5  # calls in a block; a block's mean is one value of either
 
 
 def compare(case: str, call: Callable[[], object], passes: int, clock: Clock | None = None) -> list[Row]:
-    """Blocks of one and of the other in turns, each first equally often: neither is measured in better weather.
+    """Alternating blocks of both tools, each first equally often, so that noise affects both alike.
 
     They agree where their 95% intervals of the median meet.
     """

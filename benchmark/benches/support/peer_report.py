@@ -1,4 +1,4 @@
-"""The rows as CSV, as Markdown and as text: one table a comparison, each file whole or not at all."""
+"""The comparison as CSV, Markdown and text, one table each; files are written atomically."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def cells(rows: Sequence[Row]) -> dict[str, list[tuple[str, ...]]]:
     for row in rows:
         measured = "" if row.value is None else f"{row.value:.4g} {row.unit}"
         ratio = "" if row.to_ours is None else f"{row.to_ours:.3f}"
-        exit_dependencies = _interval(row.to_ours_lo, row.to_ours_hi)
+        ratio_interval = _interval(row.to_ours_lo, row.to_ours_hi)
         found[row.comparison].append(
-            (row.case, row.tool, measured, _interval(row.lo, row.hi), f"{ratio} {exit_dependencies}".strip(), row.note)
+            (row.case, row.tool, measured, _interval(row.lo, row.hi), f"{ratio} {ratio_interval}".strip(), row.note)
         )
     return {name: lines for name, lines in found.items() if lines}
 
@@ -50,7 +50,7 @@ def markdown(rows: Sequence[Row], about: str) -> str:
 
 
 def write(rows: Sequence[Row], about: str, folder: Path) -> list[Path]:
-    """peers.csv, every figure to the bit, and peers.md in a folder.
+    """peers.csv, with all digits, and peers.md in a folder.
 
     Raises:
         Unwritable: it cannot be written.

@@ -1,4 +1,4 @@
-"""One figure of one tool, as the table beside ours holds it."""
+"""One row of the comparison with other tools."""
 
 from __future__ import annotations
 

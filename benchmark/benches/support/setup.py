@@ -23,7 +23,7 @@ CPU = Hardware("bench", "cpu", "float32", 1)  # what benches time on: one thread
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """A trained model, its default rule at the threshold chosen for it, and test samples to time."""
+    """A trained model, its default rule at its chosen threshold, and test samples to time."""
 
     model: Any
     policy: ThresholdPolicy
@@ -59,7 +59,7 @@ def parse_options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[s
     Raises:
         ExitbenchError: an argument that no default names, or one that cannot be read as its default's kind.
     """
-    asked = dict(defaults)
+    options = dict(defaults)
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key not in defaults or not value:
@@ -67,9 +67,9 @@ def parse_options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[s
                 f"bench {bench}: expected {' '.join(f'{k}={v}' for k, v in defaults.items())}, got {argument!r}"
             )
         try:
-            asked[key] = type(defaults[key])(value)
+            options[key] = type(defaults[key])(value)
         except ValueError as error:
             raise ExitbenchError(f"bench {bench}: expected {key}={defaults[key]} or such, got {argument!r}") from error
-        if not isinstance(asked[key], str) and asked[key] <= 0:
+        if not isinstance(options[key], str) and options[key] <= 0:
             raise ExitbenchError(f"bench {bench}: expected {key} above 0, got {argument!r}")
-    return asked
+    return options

@@ -1,7 +1,7 @@
 """Repeat whole timing measurements of real models, and count how often their intervals agree with one another.
 
 Each measurement is an A/A test and an A/B test at once: the canary is full depth against full depth, whose true ratio
-is 1, and the speed-up is full depth against early exit, whose true ratio nobody knows but which stays the same.
+is 1, and the speed-up is full depth against early exit, whose true ratio is unknown but constant.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def between_times(repeats: Sequence[Latency]) -> float:
 def measure_repeats(
     repeats: int, models: Sequence[str] = MODELS, samples: int = SAMPLES, limits: Limits = LIMITS
 ) -> dict[tuple[str, str], list[Latency]]:
-    """Both scenarios of each model, each measured `repeats` times, taking turns; with progress on stderr.
+    """Both scenarios of each model, each measured `repeats` times, alternating; with progress on stderr.
 
     Raises:
         ExitbenchError: fewer than two repeats; a model that is not there; a worker that fails.

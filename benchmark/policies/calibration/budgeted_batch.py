@@ -24,14 +24,16 @@ def section(clean: Trace, clean_macs: Tensor, test: Trace, macs: Tensor, estimat
     `random`, exits drawn with budget's shares. clean: the calibration trace, where thresholds are found;
     `calibration_accuracy` shows how much of a result is overfitting. macs (N, E) cumulative.
     """
-    sure, unsure, drawn = (_both(clean, clean_macs, test, macs, kind) for kind in ("confidence", "entropy", "draw"))
-    sweep, budgets = geometric_sweep.sweep(sure[0]), sweep_costs(sure[0])
-    best = solve(sure[0], budgets, estimate)
+    confident, entropic, drawn = (
+        _both(clean, clean_macs, test, macs, kind) for kind in ("confidence", "entropy", "draw")
+    )
+    sweep, budgets = geometric_sweep.sweep(confident[0]), sweep_costs(confident[0])
+    best = solve(confident[0], budgets, estimate)
     ways = {
-        "budget": (sure, best),
-        "geometric": (sure, sweep),
-        "entropy": (unsure, solve(unsure[0], budgets, estimate)),
-        "random": (drawn, random_exit_thresholds(sure[0], drawn[0], budgets, estimate, best)),
+        "budget": (confident, best),
+        "geometric": (confident, sweep),
+        "entropy": (entropic, solve(entropic[0], budgets, estimate)),
+        "random": (drawn, random_exit_thresholds(confident[0], drawn[0], budgets, estimate, best)),
     }
     points: Section = {"p": list(geometric_sweep.POINTS), "budget_gmacs": [budget / 1e9 for budget in budgets]}
     return points | {name: _columns(*both, thresholds) for name, (both, thresholds) in ways.items()}

@@ -62,8 +62,8 @@ def read(logits: Tensor, labels: Tensor, macs: Tensor, certainty: Callable[[Tens
     certainty: logits (…, C) -> (…,), larger is more certain.
     """
     parts = [(certainty(part), part.argmax(-1), measure_margins(part, certainty)) for part in logits.split(CHUNK)]
-    sure, answers, margins = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(sure.float(), answers == labels[:, None], macs.double(), margins)
+    certainty, answers, margins = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evidence(certainty.float(), answers == labels[:, None], macs.double(), margins)
 
 
 def between_values(evidence: Evidence) -> Evidence:
@@ -85,8 +85,8 @@ def isotonic_accuracy(evidence: Evidence) -> Tensor:
     thresholds is averaged out.
     """
     columns = []
-    for sure, right in zip(evidence.certainty.T, evidence.right.T, strict=True):
-        values, place, count = sure.unique(return_inverse=True, return_counts=True)
+    for certainty, right in zip(evidence.certainty.T, evidence.right.T, strict=True):
+        values, place, count = certainty.unique(return_inverse=True, return_counts=True)
         share = torch.bincount(place, right.double(), len(values)) / count
         fit = isotonic_regression(share.numpy(), weights=count.double().numpy()).x
         columns.append(torch.from_numpy(fit)[place])
@@ -120,8 +120,8 @@ def _outcomes(evidence: Evidence, thresholds: Tensor, utility: Tensor | None) ->
 def _exit_masks(evidence: Evidence, thresholds: Tensor) -> Iterator[Tensor]:
     """For each exit in turn, the samples that exit there (p, N)."""
     staying = torch.ones(len(thresholds), len(evidence), dtype=torch.bool)
-    for exit_, sure in enumerate(evidence.certainty[:, :-1].T):
-        stops = sure >= thresholds[:, exit_, None]
+    for exit_, certainty in enumerate(evidence.certainty[:, :-1].T):
+        stops = certainty >= thresholds[:, exit_, None]
         yield staying & stops
         staying &= ~stops
     yield staying

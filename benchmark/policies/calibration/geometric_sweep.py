@@ -38,14 +38,14 @@ def thresholds(evidence: Evidence, share: Tensor) -> Tensor:
     n, found = len(evidence), torch.full((len(share), evidence.num_exits - 1), math.inf)
     gone = torch.zeros(len(share), n, dtype=torch.bool)
     for exit_ in range(evidence.num_exits - 1):
-        sure = evidence.certainty[:, exit_]
-        ordered, order = sure.sort(descending=True, stable=True)
+        certainty = evidence.certainty[:, exit_]
+        ordered, order = certainty.sort(descending=True, stable=True)
         wanted = (n * share[:, exit_] + 1e-6).floor().long()  # (P,); 1e-6: a third of 3,000 is 1,000
         left = (~gone[:, order]).cumsum(1, dtype=torch.int32)  # (P, N): rank among the samples that have not exited
         place = torch.searchsorted(left, wanted.clamp(min=1)[:, None].int())[:, 0]
         enough = (wanted > 0) & (place < n)
         found[enough, exit_] = ordered[place[enough]]
-        gone |= sure >= found[:, exit_, None]
+        gone |= certainty >= found[:, exit_, None]
     return found
 
 

@@ -87,12 +87,12 @@ def grid(tables: Tables, held: Tensor, i: int, j: int, first: Tensor, second: Te
 
     Exits count from 0 here. Values ascend; at infinity no sample exits there. Sums are over the samples `rows`.
     """
-    sure = tables.certainty[rows]  # (n, E − 1)
-    stops = torch.nn.functional.pad(sure >= held, (0, 1), value=True)  # (n, E)
+    certainty = tables.certainty[rows]  # (n, E − 1)
+    stops = torch.nn.functional.pad(certainty >= held, (0, 1), value=True)  # (n, E)
     stops[:, i] = stops[:, j] = False
     fixed = stops.to(torch.uint8).argmax(1)  # (n,): where a sample exits if it exits neither at i nor at j
-    at_i = torch.bucketize(sure[:, i].contiguous(), first, right=True)  # (n,): how many of the values it reaches
-    at_j = torch.bucketize(sure[:, j].contiguous(), second, right=True)
+    at_i = torch.bucketize(certainty[:, i].contiguous(), first, right=True)  # (n,): how many of the values it reaches
+    at_j = torch.bucketize(certainty[:, j].contiguous(), second, right=True)
     meets_i, meets_j = fixed > i, fixed > j
     cell = at_i * (len(second) + 1) + at_j
     sums = []
@@ -114,8 +114,8 @@ def around(tables: Tables, held: Tensor, i: int, j: int, first: Tensor, second: 
     """
     of_i = tables.between(i, first[0], first[-1])
     of_j = tables.between(j, second[0], second[-1])
-    sure = tables.certainty[of_j, i]
-    rows = torch.cat([of_i, of_j[(sure < first[0]) | (sure >= first[-1])]])  # each once
+    certainty = tables.certainty[of_j, i]
+    rows = torch.cat([of_i, of_j[(certainty < first[0]) | (certainty >= first[-1])]])  # each once
     cells = grid(tables, held, i, j, first, second, rows)
     a, b = int(torch.searchsorted(first, held[i])), int(torch.searchsorted(second, held[j]))
     return cells, a * len(second) + b

@@ -37,8 +37,8 @@ class ExitOrder:
         rounded = torch.tensor(
             [policy.at(threshold).threshold for threshold in at.tolist()], dtype=torch.float64
         ).float()
-        sure, wanted = (signal, rounded) if policy.rising else (-signal, -rounded)
-        surest, order = sure.cummax(1).values.flatten().sort()
+        certainty, wanted = (signal, rounded) if policy.rising else (-signal, -rounded)
+        surest, order = certainty.cummax(1).values.flatten().sort()
         # A rising rule stops at >=, a falling one strictly below, so equal values exit only under a rising rule.
         return cls(order, torch.searchsorted(surest, wanted, right=not policy.rising))
 

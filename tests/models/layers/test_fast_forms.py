@@ -96,7 +96,7 @@ def test_one_image_alone_gets_the_same_tokens(grid):
 def test_the_bench_prints_its_table_and_refuses_other_words(capsys):
     assert main(["rounds=1", "large=0"]) == 0
     shown = capsys.readouterr().out
-    assert "both, as usually written" in shown
+    assert "both, usual form" in shown
     assert ("both, torch's operators" in shown) == (native_compiler() is not None)
     assert shown.count("none ") == 2
     assert main(["rounds=1", "large=0", "products=0"]) == 0
