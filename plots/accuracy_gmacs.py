@@ -77,7 +77,7 @@ def _curves(axis: Axes, curve: list[dict], exits: list[dict], colour: str, line:
     if points:
         axis.plot(*zip(*points, strict=True), line, color=colour, zorder=3)
     if exits:
-        gmacs, accuracy = [place["gmacs"] for place in exits], [place["accuracy"] for place in exits]
+        gmacs, accuracy = [exit_row["gmacs"] for exit_row in exits], [exit_row["accuracy"] for exit_row in exits]
         axis.plot(gmacs, accuracy, ".:", color=colour, linewidth=0.9, zorder=2)
 
 

@@ -42,30 +42,32 @@ FIGURES: dict[str, Draw] = {
 }
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr)
 
 
 def draw_all(
-    folders: Sequence[Path], out: Path, paper: bool = False, where: str = "", tell: Callable[[str], None] = _tell
+    folders: Sequence[Path], out: Path, paper: bool = False, where: str = "", report: Callable[[str], None] = _report
 ) -> list[Path]:
     """Draw every figure from the records in some folders; returns the files written, PNG and PDF of each.
 
-    `tell` gets one line for each record left out and each figure skipped for lack of rows.
+    `report` gets one line for each record left out and each figure skipped for lack of rows.
     Raises ExitbenchError for a missing folder, a bad `where`, and an `out` that cannot be written.
     """
     records, problems = record.read_all(folders)
     for problem in problems:
-        tell(f"left out: {problem}")
-    return draw_frame(leaderboard.where(leaderboard.frame(records), where), out, paper, tell)
+        report(f"left out: {problem}")
+    return draw_frame(leaderboard.where(leaderboard.frame(records), where), out, paper, report)
 
 
-def draw_frame(frame: pd.DataFrame, out: Path, paper: bool = False, tell: Callable[[str], None] = _tell) -> list[Path]:
+def draw_frame(
+    frame: pd.DataFrame, out: Path, paper: bool = False, report: Callable[[str], None] = _report
+) -> list[Path]:
     """The same from a leaderboard's frame."""
     paths = []
     for name, draw in FIGURES.items():
         try:
             paths += save(draw(frame, paper=paper), name, out, list(frame["record_id"]), paper)
         except NothingToDraw as lack:
-            tell(f"{name} skipped: {lack}")
+            report(f"{name} skipped: {lack}")
     return paths

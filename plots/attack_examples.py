@@ -19,7 +19,7 @@ from PIL import Image
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS, EACH = 4, 2
+MAX_PANELS, EXAMPLES_PER_ATTACK = 4, 2
 WIDTH = 46  # characters of a line of text
 BEFORE = 8  # words shown before a change that lies far into a text
 MARK = style.COLOURS[1]
@@ -32,10 +32,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = [row for row in attacked.attacks(frame) if row["attack"].get("examples")]
     if not rows:
         raise style.NothingToDraw("needs rows of attacks with examples")
-    groups = style.with_room(
-        "attack_examples", list(style.groups(rows, "model", "dataset", "workload").items()), MOST_PANELS
+    groups = style.first_panels(
+        "attack_examples", list(style.groups(rows, "model", "dataset", "workload").items()), MAX_PANELS
     )
-    panels = [(same[0], same[0]["attack"]["examples"][:EACH]) for _, same in groups]
+    panels = [(same[0], same[0]["attack"]["examples"][:EXAMPLES_PER_ATTACK]) for _, same in groups]
     heights = [4.0 * len(_lines(examples)) + 3 if "texts_after" in examples[0] else 25.0 * len(examples) + 5
                for _, examples in panels]  # fmt: skip
     figure, axes = style.panels(len(panels), sum(heights) / len(panels), extra_mm=16 + 7 * len(panels))
@@ -59,9 +59,9 @@ def _lines(examples: list[dict]) -> list[tuple[str, list[Word]]]:
         start = _start(example)
         for name, when in (("texts_before", "before"), ("texts_after", "after")):
             words = [word for number, text in enumerate(example[name]) for word in _words(text, number, example, when)]
-            broken = _broken([("…", False), *words[start:]] if start else words)
-            lines.append((f"{when} ({example[f'exit_{when}']})", broken[0]))
-            lines += [("", line) for line in broken[1:]]
+            wrapped = _wrap_words([("…", False), *words[start:]] if start else words)
+            lines.append((f"{when} ({example[f'exit_{when}']})", wrapped[0]))
+            lines += [("", line) for line in wrapped[1:]]
     return lines
 
 
@@ -73,9 +73,9 @@ def _start(example: dict) -> int:
     words = [
         word for number, text in enumerate(example["texts_after"]) for word in _words(text, number, example, "after")
     ]
-    first = next((place for place, (_, marked) in enumerate(words) if marked), 0)
-    reached = sum(len(word) + 1 for word, _ in words[: first + 1])
-    return 0 if reached <= 3 * WIDTH else max(0, first - BEFORE)
+    first = next((index for index, (_, marked) in enumerate(words) if marked), 0)
+    characters = sum(len(word) + 1 for word, _ in words[: first + 1])
+    return 0 if characters <= 3 * WIDTH else max(0, first - BEFORE)
 
 
 def _words(text: str, number: int, example: dict, when: str) -> list[Word]:
@@ -90,7 +90,7 @@ def _words(text: str, number: int, example: dict, when: str) -> list[Word]:
     return words
 
 
-def _broken(words: list[Word]) -> list[list[Word]]:
+def _wrap_words(words: list[Word]) -> list[list[Word]]:
     """Lines of at most WIDTH characters, at most four of them."""
     lines: list[list[Word]] = [[]]
     for word, marked in words:
@@ -106,7 +106,7 @@ def _texts(axis: Axes, examples: list[dict]) -> None:
     for row, (_, words) in enumerate(lines):
         column = 0
         for word, marked in words:
-            look: style.Look = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
+            look: style.MatplotlibOptions = {"color": MARK, "weight": "bold"} if marked else {"color": style.INK}
             axis.text(column, row, word, family="DejaVu Sans Mono", fontsize=7, va="center", **look)
             column += len(word) + 1
     axis.set_xlim(-0.5, WIDTH + 0.5)
@@ -123,7 +123,7 @@ def _pictures(axis: Axes, examples: list[dict]) -> None:
         change = after - before
         stretched = 0.5 + change / max(2 * np.abs(change).max(), 1e-9)
         for column, image in enumerate((before, after, stretched)):
-            look: style.Look = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
+            look: style.MatplotlibOptions = {"cmap": "gray", "vmin": 0, "vmax": 1} if image.ndim == 2 else {}
             extent = (column * 1.1, column * 1.1 + 1, row * 1.1 + 1, row * 1.1)
             axis.imshow(image, extent=extent, interpolation="nearest", **look)
     axis.set_xlim(0, 3.2)

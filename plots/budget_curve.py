@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from plots import style
 from plots.command import figure_main
 
-MOST_PANELS = 6
+MAX_PANELS = 6
 TWIN = "_static"
 # Method in a record's protocol -> label and style; later ones are drawn on top.
-WAYS: dict[str, tuple[str, str, str]] = {
+METHODS: dict[str, tuple[str, str, str]] = {
     "random": ("random exits", "#CC79A7", ":"),
     "entropy": ("budget, on entropy", "#009E73", "-."),
     "geometric": ("released geometric sweep", "#D55E00", "--"),
@@ -34,14 +34,14 @@ def draw(frame: pd.DataFrame) -> Figure:
     found = [row for row in rows if isinstance(row["results"], dict) and "protocol" in row["results"]]
     if not found:
         raise style.NothingToDraw("needs clean rows with a protocol in their results, as runs of image models leave")
-    shown = style.with_room("budget_curve", sorted(style.groups(found, "dataset", "model").items()), MOST_PANELS)
+    shown = style.first_panels("budget_curve", sorted(style.groups(found, "dataset", "model").items()), MAX_PANELS)
     figure, axes = style.panels(len(shown), height_mm=52, extra_mm=18)
     twins = {(row["dataset"], row["model"]): row for row in reversed(rows)}
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):
         _panel(axis, group[0], twins.get((dataset, model + TWIN)))
         axis.set(title=f"{model}, {dataset}", ylabel="Accuracy (%)")
     axes[-1].set_xlabel("Compute (GMACs per sample)")
-    keys = [style.key(label, colour, line=line) for label, colour, line in reversed(WAYS.values())]
+    keys = [style.key(label, colour, line=line) for label, colour, line in reversed(METHODS.values())]
     keys.append(style.key("one exit for all", marker="o"))
     if any((dataset, model + TWIN) in twins for (dataset, model), _ in shown):
         keys.append(style.key("static twin", marker="*"))
@@ -51,13 +51,13 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, row: style.Row, twin: style.Row | None) -> None:
     protocol, exits = row["results"]["protocol"], row["exits"]
-    for name, (_, colour, line) in WAYS.items():
+    for name, (_, colour, line) in METHODS.items():
         points = sorted(zip(protocol[name]["gmacs_mean"], protocol[name]["accuracy"], strict=True))
         axis.plot(*zip(*points, strict=True), color=colour, linestyle=line)
-    gmacs = [place["gmacs"] for place in exits]
+    gmacs = [exit_row["gmacs"] for exit_row in exits]
     marks = {"color": style.INK, "elinewidth": 0.7, "markersize": 3.5, "zorder": 4}
-    errors = [place["accuracy_stderr"] for place in exits]
-    axis.errorbar(gmacs, [place["accuracy"] for place in exits], errors, fmt="o", **marks)
+    errors = [exit_row["accuracy_stderr"] for exit_row in exits]
+    axis.errorbar(gmacs, [exit_row["accuracy"] for exit_row in exits], errors, fmt="o", **marks)
     if twin:
         marks |= {"markersize": 7}
         error = [twin["accuracy_full_stderr"] or 0]

@@ -20,7 +20,7 @@ from matplotlib.patches import Patch, Rectangle
 from plots import style
 from plots.command import figure_main
 
-MOST_PANELS = 3
+MAX_PANELS = 3
 EMPTY = "#EDEDED"
 
 
@@ -31,7 +31,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     if not rows:
         raise style.NothingToDraw("needs rows with examples, as clean runs of image models with several exits leave")
     rows.sort(key=lambda row: (-len(row["examples"]), row["status"] != "ok"))
-    shown = style.with_room("easy_hard", sorted(style.groups(rows, "dataset", "model").items()), MOST_PANELS)
+    shown = style.first_panels("easy_hard", sorted(style.groups(rows, "dataset", "model").items()), MAX_PANELS)
     exits = [int(group[0]["num_exits"]) for _, group in shown]
     figure, axes = style.panels(len(shown), height_mm=20 + 7 * sum(exits) / len(exits), extra_mm=13)
     style.height_ratios(axes, [3 + number for number in exits])

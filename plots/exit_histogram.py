@@ -20,15 +20,15 @@ from matplotlib.ticker import MaxNLocator
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS = 8
-MOST_WORKLOADS = 5  # clean and four attacks: more bars cannot be distinguished
-ENDS = ("never", "always_first")  # all samples exit at one exit
+MAX_PANELS = 8
+MAX_WORKLOADS = 5  # clean and four attacks: more bars cannot be distinguished
+SINGLE_EXIT_RULES = ("never", "always_first")  # all samples exit at one exit
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with an exit_histogram; `ok` rows are preferred to `unreliable` ones."""
-    rows = [row for row in style.rows_with(frame, "exit_histogram") if row["policy"] not in ENDS]
+    rows = [row for row in style.rows_with(frame, "exit_histogram") if row["policy"] not in SINGLE_EXIT_RULES]
     if not rows:
         raise style.NothingToDraw("needs rows of a rule that leaves at more than one exit")
     rows.sort(key=lambda row: row["status"] != "ok")
@@ -41,7 +41,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     groups = {names: style.one_slice(group, "workload") for names, group in groups.items()}
     # If there are too many, those with the most workloads to compare.
     ranked = sorted(groups.items(), key=lambda group: -_workloads(group[1]))
-    shown = sorted(style.with_room("exit_histogram", ranked, MOST_PANELS))
+    shown = sorted(style.first_panels("exit_histogram", ranked, MAX_PANELS))
     columns = 1 if len(shown) < 4 else 2
     figure, axes = style.panels(len(shown), height_mm=38 if columns == 1 else 34, columns=columns)
     for axis, (names, group) in zip(axes, shown, strict=True):
@@ -74,7 +74,7 @@ def _named(workload: str, rows: Iterable[style.Row]) -> str:
 def _colours(workloads: Iterable[str]) -> dict[str, str]:
     """Clean first and blue; the first attacks in the palette's other colours."""
     names = sorted(set(workloads) | {"clean"}, key=lambda name: (name != "clean", attacked.rank(name)))
-    colours = dict(zip(names, style.COLOURS[:MOST_WORKLOADS], strict=False))
+    colours = dict(zip(names, style.COLOURS[:MAX_WORKLOADS], strict=False))
     return {name: colour for name, colour in colours.items() if name in set(workloads)}
 
 
@@ -84,8 +84,8 @@ def _panel(axis: Axes, rows: dict[str, style.Row], looks: dict[str, str]) -> Non
     for position, workload in enumerate(shown):
         row, offset = rows[workload], (position - (len(shown) - 1) / 2) * width
         histogram, mean = row["exit_histogram"], row["mean_exit_depth"]
-        places = [depth + offset for depth in range(1, len(histogram) + 1)]
-        axis.bar(places, [count / sum(histogram) for count in histogram], width * 0.92, color=looks[workload])
+        positions = [depth + offset for depth in range(1, len(histogram) + 1)]
+        axis.bar(positions, [count / sum(histogram) for count in histogram], width * 0.92, color=looks[workload])
         # The mark stands above the panel, where no bar can hide it.
         above = axis.get_xaxis_transform()
         axis.plot([mean], [1.04], "v", color=looks[workload], clip_on=False, transform=above)

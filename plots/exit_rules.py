@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from plots import style
 from plots.command import figure_main
 
-MOST_PANELS = 6
-ENDS = ("never", "always_first")  # drawn already by the line of single exits
+MAX_PANELS = 6
+SINGLE_EXIT_RULES = ("never", "always_first")  # drawn already by the line of single exits
 
 
 @style.styled
@@ -29,7 +29,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     found = style.groups(rows, "workload", "model", "dataset")
     found = {names: style.one_slice(group, "policy") for names, group in found.items()}
     ranked = sorted(found.items(), key=lambda item: (-_rules(item[1]), item[0][0] != "clean", item[0]))
-    shown = style.with_room("exit_rules", ranked, MOST_PANELS)
+    shown = style.first_panels("exit_rules", ranked, MAX_PANELS)
     columns = 1 if len(shown) < 3 else 2
     figure, axes = style.panels(len(shown), 50 if columns == 1 else 40, extra_mm=22, columns=columns)
     drawn = [row for _, group in shown for row in group]
@@ -47,7 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _special(row: style.Row) -> bool:
-    return style.is_bound(row) or row["policy"] in ENDS
+    return style.is_bound(row) or row["policy"] in SINGLE_EXIT_RULES
 
 
 def _rules(rows: list[style.Row]) -> int:
@@ -57,9 +57,9 @@ def _rules(rows: list[style.Row]) -> int:
 
 def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]], narrow: bool) -> None:
     exits = next((row["exits"] for row in rows if row["exits"]), [])
-    places = [(place["gmacs"], place["accuracy"]) for place in exits]
-    if places:
-        axis.plot(*zip(*places, strict=True), ".:", color=style.INK, linewidth=0.9, zorder=2)
+    points_alone = [(exit_row["gmacs"], exit_row["accuracy"]) for exit_row in exits]
+    if points_alone:
+        axis.plot(*zip(*points_alone, strict=True), ".:", color=style.INK, linewidth=0.9, zorder=2)
     for (policy,), same in sorted(style.groups(rows, "policy").items()):
         row = same[0]
         points = sorted((point["gmacs_mean"], point["accuracy"]) for point in row["curve"])
@@ -70,7 +70,7 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, tuple[str, str]],
             axis.plot(*zip(*points, strict=True), "-" if marker else "--", color=colour, linewidth=width, zorder=3)
         if marker:
             axis.plot([row["gmacs_mean"]], [row["accuracy"]], marker, color=colour, zorder=4)
-    costs = [row["gmacs_mean"] for row in rows] + [cost for cost, _ in places]
+    costs = [row["gmacs_mean"] for row in rows] + [cost for cost, _ in points_alone]
     style.log_axis(axis.xaxis, min(costs), max(costs), narrow)
     style.percent(axis.yaxis)
 

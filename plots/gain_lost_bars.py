@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS = 8
+MAX_PANELS = 8
 GOAL = 0.8  # SAME's headline
 
 
@@ -24,7 +24,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """From rows of attacks with gain_lost and the records' attack sections."""
     rows = sorted(attacked.widest(attacked.attacks(frame)), key=lambda row: (row["model"], row["dataset"]))
     panels = list(style.groups(rows, "model", "dataset").items())
-    panels = style.with_room("gain_lost_bars", panels, MOST_PANELS)
+    panels = style.first_panels("gain_lost_bars", panels, MAX_PANELS)
     rules = sorted({row["policy"] for _, group in panels for row in group})
     hues = {rule: style.COLOURS[i % len(style.COLOURS)] for i, rule in enumerate(rules)}
     heights = [3.4 * (len({row["workload"] for row in group}) + 1) for _, group in panels]

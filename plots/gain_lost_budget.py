@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_PANELS = 8
+MAX_PANELS = 8
 QUERIES = "Queries (forwards)"
 Ends = tuple[float, float] | None  # of the 95% interval
 
@@ -49,18 +49,18 @@ def draw(frame: pd.DataFrame) -> Figure:
             label = "Radius ε (1/255)" if small else "Words (at most)"
             panels.append((title, label, by_size))
     panels = [panel for panel in panels if any(panel[2].values())]
-    style.left_out("gain_lost_budget", [", ".join((*title, label)) for title, label, _ in panels[MOST_PANELS:]])
-    panels = panels[:MOST_PANELS]
+    style.report_omitted("gain_lost_budget", [", ".join((*title, label)) for title, label, _ in panels[MAX_PANELS:]])
+    panels = panels[:MAX_PANELS]
     if not panels:
         raise style.NothingToDraw("needs rows of attacks with curves against queries, or at several budgets")
     looks = attacked.looks(rows)
     columns = 1 if len(panels) < 3 else 2
     extra = 8 + 4 * -(-len(looks) // 3)
     figure, axes = style.panels(len(panels), 44 if columns == 1 else 40, extra_mm=extra, columns=columns)
-    for place, (axis, (title, label, curves)) in enumerate(zip(axes, panels, strict=True)):
+    for index, (axis, (title, label, curves)) in enumerate(zip(axes, panels, strict=True)):
         _panel(axis, curves, looks, logarithmic=label == QUERIES, narrow=columns > 1)
         axis.set(title=(", " if columns == 1 else "\n").join(title), xlabel=label)
-        axis.set_ylabel("Gain lost (%)" if place % columns == 0 else "")
+        axis.set_ylabel("Gain lost (%)" if index % columns == 0 else "")
     style.legend(figure, [style.key(name, *look) for name, look in looks.items()], columns=3)
     return figure
 
@@ -73,11 +73,11 @@ def _by_queries(rows: list[style.Row]) -> dict[str, Points]:
         known = [[point for point in curve if point["gain_lost"] is not None] for curve in every]
         known = [curve for curve in known if curve]
         budgets = sorted({point["queries"] for curve in known for point in curve})
-        curves[name] = [_mean(budget, [_reached(curve, budget) for curve in known]) for budget in budgets]
+        curves[name] = [_mean(budget, [_gain_lost_at(curve, budget) for curve in known]) for budget in budgets]
     return curves
 
 
-def _reached(curve: Sequence[style.Row], queries: float) -> tuple[float, Ends]:
+def _gain_lost_at(curve: Sequence[style.Row], queries: float) -> tuple[float, Ends]:
     """Gain lost after so many queries, with its interval: the last point up to there."""
     before = [point for point in curve if point["queries"] <= queries]
     if not before:

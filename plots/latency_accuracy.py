@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from plots import style
 from plots.command import figure_main
 
-MOST_PANELS = 6
+MAX_PANELS = 6
 
 
 @style.styled
@@ -26,7 +26,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     if not rows:
         raise style.NothingToDraw("needs rows with latency_ms_p50 and accuracy, of samples one at a time")
     found = sorted(style.groups(rows, "fingerprint", "dataset").items())
-    shown = style.with_room("latency_accuracy", found, MOST_PANELS)
+    shown = style.first_panels("latency_accuracy", found, MAX_PANELS)
     columns = 1 if len(shown) < 3 else 2
     figure, axes = style.panels(len(shown), 46 if columns == 1 else 40, extra_mm=20, columns=columns)
     looks = {model: colour for model, (colour, _) in style.colours(row["model"] for row in rows).items()}
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     keys = [style.key(model, colour, "_") for model, colour in looks.items()]
     keys += [style.key(profile, marker=marker) for profile, marker in marks.items()]
     keys.append(style.key("full depth, clean", marker="|"))
-    style.legend(figure, keys + style.attacked_key(rows) + style.doubt_key(rows))
+    style.legend(figure, keys + style.attacked_key(rows) + style.unreliable_key(rows))
     return figure
 
 
@@ -53,9 +53,9 @@ def _panel(axis: Axes, rows: list[style.Row], looks: dict[str, str], marks: dict
         face = colour if row["workload"] == "clean" else "white"
         point = [row["latency_ms_p50"]], [row["accuracy"]]
         axis.plot(*point, marks[row["hardware"]], color=colour, markerfacecolor=face, zorder=4)
-    seen = [row[name] for row in rows for name in ("latency_ms_p50", "full_ms_p50") if row[name]]
+    latencies = [row[name] for row in rows for name in ("latency_ms_p50", "full_ms_p50") if row[name]]
     axis.margins(y=0.14)
-    style.log_axis(axis.xaxis, min(seen), max(seen), narrow)
+    style.log_axis(axis.xaxis, min(latencies), max(latencies), narrow)
     style.percent(axis.yaxis)
 
 

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from plots import attacked, style
 from plots.command import figure_main
 
-MOST_ROWS = 26
-KIND = ("model", "dataset", "workload", "policy", "hardware", "scenario", "batch", "fingerprint")
+MAX_ROWS = 26
+IDENTITY_COLUMNS = ("model", "dataset", "workload", "policy", "hardware", "scenario", "batch", "fingerprint")
 
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
     """From rows with mac_speedup and speedup: at most 26, clean ones first, then attacks in their order."""
-    rows = _first(style.rows_with(frame, "speedup", "mac_speedup"))
+    rows = _select_rows(style.rows_with(frame, "speedup", "mac_speedup"))
     shown = style.groups(rows, "model", "dataset")
     heights = [3.8 * (len(group) + 1.5) for group in shown.values()]
     figure, axes = style.panels(len(shown), height_mm=sum(heights) / len(shown), extra_mm=22, sharex=True)
@@ -33,39 +33,39 @@ def draw(frame: pd.DataFrame) -> Figure:
     axes[-1].set_xlabel("Speed-up over full depth (×)")
     keys = [style.key("in MACs", marker="|"), style.key("measured, 95% interval", marker=".", line="-")]
     keys[0].set(markersize=8, markeredgewidth=1.6)
-    style.legend(figure, keys + style.doubt_key(rows, "."), columns=3)
+    style.legend(figure, keys + style.unreliable_key(rows, "."), columns=3)
     return figure
 
 
-def _first(rows: list[style.Row]) -> list[style.Row]:
+def _select_rows(rows: list[style.Row]) -> list[style.Row]:
     """One row of each kind, the most relevant if there are too many, by batch, in the leaderboard's order."""
-    kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *KIND).values()
-    rules = {model: _usual(same) for (model,), same in style.groups(rows, "model").items()}
+    kinds = style.groups(sorted(rows, key=lambda row: row["status"] != "ok"), *IDENTITY_COLUMNS).values()
+    rules = {model: _most_common_rule(same) for (model,), same in style.groups(rows, "model").items()}
 
     def weight(same: list[style.Row]) -> tuple[bool, bool, tuple[int, str]]:
         row = same[0]
         return row["workload"] != "clean", row["policy"] != rules[row["model"]], attacked.rank(row["workload"])
 
     by_weight = sorted(kinds, key=weight)
-    apart = [(tuple(same[0][name] for name in KIND[:5]), same) for same in by_weight]
-    kept = {same[0]["record_id"] for _, same in style.with_room("realized", apart, MOST_ROWS)}
-    return sorted((row for row in rows if row["record_id"] in kept), key=lambda row: row["batch"] or 1)
+    apart = [(tuple(same[0][name] for name in IDENTITY_COLUMNS[:5]), same) for same in by_weight]
+    record_ids = {same[0]["record_id"] for _, same in style.first_panels("realized", apart, MAX_ROWS)}
+    return sorted((row for row in rows if row["record_id"] in record_ids), key=lambda row: row["batch"] or 1)
 
 
-def _usual(rows: list[style.Row]) -> str:
+def _most_common_rule(rows: list[style.Row]) -> str:
     """The rule of most of a model's rows."""
     names = [row["policy"] for row in rows]
     return max(names, key=names.count)
 
 
 def _panel(axis: Axes, rows: list[style.Row], colour: str) -> None:
-    for place, row in enumerate(rows):
-        shade, promise, speedup = style.shade(row, colour), row["mac_speedup"], row["speedup"]
-        axis.plot([promise, speedup], [place, place], color="#D5D5D5", linewidth=2.5, zorder=2)
+    for y, row in enumerate(rows):
+        shade, mac_speedup, speedup = style.shade(row, colour), row["mac_speedup"], row["speedup"]
+        axis.plot([mac_speedup, speedup], [y, y], color="#D5D5D5", linewidth=2.5, zorder=2)
         # A bar taller than the dot: both are visible where they agree.
-        axis.plot([promise], [place], "|", color=shade, markersize=9, markeredgewidth=1.6, zorder=3)
+        axis.plot([mac_speedup], [y], "|", color=shade, markersize=9, markeredgewidth=1.6, zorder=3)
         interval = [[max(0, speedup - row["speedup_lo"])], [max(0, row["speedup_hi"] - speedup)]]
-        axis.errorbar([speedup], [place], xerr=interval, fmt=".", color=shade, zorder=4)
+        axis.errorbar([speedup], [y], xerr=interval, fmt=".", color=shade, zorder=4)
     several = [name for name in ("policy", "fingerprint") if len(style.groups(rows, name)) > 1]
     labels = [_label(row, several) for row in rows]
     axis.set_yticks(range(len(labels)), labels)

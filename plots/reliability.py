@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from plots import style
 from plots.command import figure_main
 
-MOST_PANELS = 8
-FEWEST = 0.02  # of all samples, in a drawn bin; with fewer its accuracy is noise
+MAX_PANELS = 8
+MIN_BIN_SHARE = 0.02  # of all samples, in a drawn bin; with fewer its accuracy is noise
 RAMP = ("#B4CFE4", "#7FB2D6", "#3E8FC4", "#0072B2", "#00517E", "#00304B")  # the first exit is the palest
 
 
@@ -25,12 +25,12 @@ RAMP = ("#B4CFE4", "#7FB2D6", "#3E8FC4", "#0072B2", "#00517E", "#00304B")  # the
 def draw(frame: pd.DataFrame) -> Figure:
     """From clean rows whose `exits` hold `reliability`; one row of each model, whatever its rule and hardware."""
     rows = [row for row in style.rows_with(frame, "accuracy_full") if row["workload"] == "clean"]
-    rows = [row for row in rows if row["exits"] and all("reliability" in place for place in row["exits"])]
+    rows = [row for row in rows if row["exits"] and all("reliability" in exit_row for exit_row in row["exits"])]
     if not rows:
         raise style.NothingToDraw("needs clean rows whose exits hold reliability, as records from 0.3.0 on do")
     rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
     found = sorted(style.groups(rows, "dataset", "model").items())
-    shown = style.with_room("reliability", found, MOST_PANELS)
+    shown = style.first_panels("reliability", found, MAX_PANELS)
     columns = 1 if len(shown) == 1 else 2
     figure, axes = style.panels(len(shown), 66 if columns == 1 else 50, extra_mm=12, columns=columns)
     for axis, ((dataset, model), group) in zip(axes, shown, strict=True):
@@ -46,13 +46,13 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _error(exits: list[dict]) -> str:
     """The calibration error of the first and the last exit, for the title."""
-    errors = [f"{100 * place['reliability']['ece']:.1f}" for place in exits]
+    errors = [f"{100 * exit_row['reliability']['ece']:.1f}" for exit_row in exits]
     return f"ECE {errors[0]}" + (f" … {errors[-1]}" if len(errors) > 1 else "") + " %"
 
 
 def _auroc(exits: list[dict]) -> str:
     """AUROC of the rule's signal at the first and the last exit that have one, for the title."""
-    values = [f"{place['auroc']:.2f}" for place in exits if place.get("auroc") is not None]
+    values = [f"{exit_row['auroc']:.2f}" for exit_row in exits if exit_row.get("auroc") is not None]
     return "" if not values else f"\nAUROC {values[0]}" + (f" … {values[-1]}" if len(values) > 1 else "")
 
 
@@ -64,11 +64,11 @@ def _shade(depth: int, exits: int) -> str:
 def _panel(axis: Axes, exits: list[dict]) -> None:
     axis.plot([0, 1], [0, 1], "--", color=style.INK, linewidth=0.8, zorder=1)
     lowest = 1.0
-    for place in exits:
-        seen, colour = place["reliability"], _shade(place["exit_depth"], len(exits))
-        n = sum(seen["count"])
-        bins = zip(seen["confidence"], seen["accuracy"], seen["count"], strict=True)
-        kept = [(confidence, right, count / n) for confidence, right, count in bins if count >= FEWEST * n]
+    for exit_row in exits:
+        reliability, colour = exit_row["reliability"], _shade(exit_row["exit_depth"], len(exits))
+        n = sum(reliability["count"])
+        bins = zip(reliability["confidence"], reliability["accuracy"], reliability["count"], strict=True)
+        kept = [(confidence, right, count / n) for confidence, right, count in bins if count >= MIN_BIN_SHARE * n]
         if not kept:
             continue
         confidence, right, shares = zip(*kept, strict=True)

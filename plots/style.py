@@ -28,19 +28,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmark.records.leaderboard import ExitbenchError, atomic_write
 
 Row = dict[str, Any]
-Look = dict[str, Any]  # keyword arguments of matplotlib
-Names = tuple[Any, ...]
+MatplotlibOptions = dict[str, Any]  # keyword arguments of matplotlib
+GroupKey = tuple[Any, ...]  # values of the columns that rows are grouped by
 T = TypeVar("T")
 
 COLUMN_MM = 84
 # Okabe and Ito's palette, black and its palest yellow left out; grey marks unreliable clocks.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MOST_IDS = 500  # record ids that a figure's metadata holds one by one
+MAX_IDS = 500  # record ids that a figure's metadata holds one by one
 GREY = "#9A9A9A"
 INK = "#333333"
 
-_LOOK: Look = {
+_LOOK: MatplotlibOptions = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 7.5,
@@ -66,13 +66,15 @@ _LOOK: Look = {
     "errorbar.capsize": 1.5,
     "pdf.fonttype": 42,  # embedded as text: searchable, and accepted by publishers
 }
-_PAPER: Look = {"font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 8.5} | dict.fromkeys(
-    ("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8
-)
+_PAPER: MatplotlibOptions = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 8.5,
+} | dict.fromkeys(("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8)
 
 
 class NothingToDraw(ExitbenchError):
-    """The frame lacks the rows of a figure; the message names them."""
+    """The leaderboard has no rows for a figure; the message says which rows it needs."""
 
 
 class Draw(Protocol):
@@ -116,32 +118,32 @@ def panels(
     return figure, axes[:count]
 
 
-def with_room(figure: str, found: Sequence[tuple[Names, T]], most: int) -> list[tuple[Names, T]]:
-    """The first `most` panels of (names, rows); the others are named on stderr."""
-    left_out(figure, [", ".join(str(name) for name in names) for names, _ in found[most:]])
-    return list(found[:most])
+def first_panels(figure: str, found: Sequence[tuple[GroupKey, T]], limit: int) -> list[tuple[GroupKey, T]]:
+    """The first `limit` panels of (names, rows); the names of the others are printed to stderr."""
+    report_omitted(figure, [", ".join(str(name) for name in names) for names, _ in found[limit:]])
+    return list(found[:limit])
 
 
-def left_out(figure: str, names: Sequence[str]) -> None:
-    """Name on stderr the panels that a figure has no room for."""
+def report_omitted(figure: str, names: Sequence[str]) -> None:
+    """Print to stderr the names of the panels that a figure omits."""
     if names:
         print(f"{figure}: no room for {len(names)} panel(s): {'; '.join(names)}", file=sys.stderr)
 
 
 def outer_labels(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
     """Label only the left and the bottom axes; all panels share these labels."""
-    for place, axis in enumerate(axes):
-        if place % columns == 0:
+    for index, axis in enumerate(axes):
+        if index % columns == 0:
             axis.set_ylabel(y)
-        if place + columns >= len(axes):
+        if index + columns >= len(axes):
             axis.set_xlabel(x)
 
 
 def height_ratios(axes: Sequence[Axes], heights: Sequence[float]) -> None:
     """Share a figure's height among its panels."""
-    place = axes[0].get_subplotspec()
-    if place is not None:
-        place.get_gridspec().set_height_ratios(list(heights))
+    subplot_spec = axes[0].get_subplotspec()
+    if subplot_spec is not None:
+        subplot_spec.get_gridspec().set_height_ratios(list(heights))
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int = 2) -> None:
@@ -152,7 +154,7 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int = 2) -> None:
 def key(label: str, colour: str = INK, marker: str = "", line: str = "", hollow: bool = False) -> Line2D:
     """A legend entry; attacked samples are hollow in all figures."""
     face = "white" if hollow else colour
-    look: Look = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": face}
+    look: MatplotlibOptions = {"color": colour, "marker": marker, "linestyle": line, "markerfacecolor": face}
     return Line2D([], [], label=label, **look)
 
 
@@ -201,16 +203,16 @@ def one_slice(rows: Sequence[Row], key: str) -> list[Row]:
 
     Results on different samples differ by the draw of samples, so a figure should not mix them.
     """
-    held: dict[float, set[object]] = {}
+    values_by_n: dict[float, set[object]] = {}
     for row in rows:
-        held.setdefault(row["n"] or 0, set()).add(row[key])
-    best = max(held, key=lambda n: (len(held[n]), n), default=0)
+        values_by_n.setdefault(row["n"] or 0, set()).add(row[key])
+    best = max(values_by_n, key=lambda n: (len(values_by_n[n]), n), default=0)
     return [row for row in rows if (row["n"] or 0) == best]
 
 
-def groups(rows: Iterable[Row], *names: str) -> dict[Names, list[Row]]:
+def groups(rows: Iterable[Row], *names: str) -> dict[GroupKey, list[Row]]:
     """Rows by the values of some columns, in the order of their first appearance."""
-    found: dict[Names, list[Row]] = {}
+    found: dict[GroupKey, list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row[name] for name in names), []).append(row)
     return found
@@ -231,7 +233,7 @@ def attacked_key(rows: Iterable[Row], label: str = "attacked") -> list[Line2D]:
     return [key(label, marker="o", hollow=True)] if any(row["workload"] != "clean" for row in rows) else []
 
 
-def doubt_key(rows: Iterable[Row], marker: str = "o") -> list[Line2D]:
+def unreliable_key(rows: Iterable[Row], marker: str = "o") -> list[Line2D]:
     """The legend entry for grey marks, if a row's clock is unreliable."""
     return [key("unreliable", GREY, marker)] if any(row["status"] != "ok" for row in rows) else []
 
@@ -239,11 +241,11 @@ def doubt_key(rows: Iterable[Row], marker: str = "o") -> list[Line2D]:
 def save(figure: Figure, name: str, out: Path, record_ids: Sequence[str], paper: bool = False) -> list[Path]:
     """Write `<out>/<name>.png` (300 dpi) and `.pdf`, each whole, with the record ids in their metadata.
 
-    Of more than MOST_IDS records, the metadata holds their number and a hash, and `<name>.records.txt` the ids.
+    Of more than MAX_IDS records, the metadata holds their number and a hash, and `<name>.records.txt` the ids.
     """
     paths = []
     ids = "records: " + ", ".join(record_ids)
-    if len(record_ids) > MOST_IDS:
+    if len(record_ids) > MAX_IDS:
         lines = "".join(f"{one}\n" for one in sorted(record_ids))
         digest = hashlib.sha256(lines.encode()).hexdigest()
         ids = f"records: {len(record_ids)}, listed in {name}.records.txt, which has sha256 {digest}"

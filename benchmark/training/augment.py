@@ -1,4 +1,4 @@
-"""Random changes to training images that keep their label, a whole batch at once."""
+"""Data augmentation of image batches: random shift and horizontal flip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def flip_and_shift(pixels: Tensor, shift: int, flip: bool) -> Tensor:
-    """Pixels (b, c, h, w): each moved by up to `shift` pixels over zeros, half of them mirrored."""
+    """Shift each image of (b, c, h, w) by up to `shift` pixels with zero padding; mirror half of them if `flip`."""
     b, _, h, w = pixels.shape
     if shift:
         padded = F.pad(pixels, (shift,) * 4)

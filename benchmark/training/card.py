@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmark.types import Dataset
 from benchmark.utils.files import atomic_write
+
+if TYPE_CHECKING:
+    from benchmark.training.train import Stage
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -16,7 +20,7 @@ def write_card(
     path: Path,
     name: str,
     command: str,
-    dataset: Any,
+    dataset: Dataset,
     sha256: str,
     seconds: float,
     device: str,
@@ -24,10 +28,11 @@ def write_card(
     exits: Sequence[Mapping[str, float]],
     stages: Sequence[str] = (),
 ) -> None:
-    """Write `path`; `exits` has calibration and test accuracy and GMACs of each exit, first to last.
+    """Write the card to `path`.
 
-    recipe: settings of a recipe of one stage; stages: lines that say it, see `recipe_lines`. A dataset whose metric is
-    not accuracy has each exit's score on the test data too.
+    exits: calibration accuracy, test accuracy and GMACs of each exit, first to last. If the dataset's metric is not
+    accuracy, also the test score. recipe: the settings of a recipe with one stage. stages: lines from `recipe_lines`,
+    printed instead of the recipe.
     """
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
     lines = [
@@ -60,11 +65,11 @@ def write_card(
         temporary.write_text("\n".join(lines) + "\n")
 
 
-def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Any]) -> list[str]:
+def recipe_lines(recipe: Mapping[str, Any], stages: Sequence[Stage]) -> list[str]:
     """One line per stage: its settings, steps and seconds.
 
     recipe: the resolved configuration, with a mapping for each stage where there are several.
-    stages: `train.Stage`s.
+    stages: the results of `train.train`.
     """
     lines = []
     for stage in stages:

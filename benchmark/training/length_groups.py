@@ -9,13 +9,13 @@ from torch.utils.data import Sampler
 
 
 class LengthGroups(Sampler[int]):
-    """Positions, shuffled, sorted by length within chunks of 50 batches, then the batches shuffled.
+    """Sample indices in random order, sorted by length within chunks of 50 batches; the batches are then shuffled.
 
-    The library's own sampler leaves each chunk's batches sorted from long to short, so that neighbouring steps see
-    lengths that are anything but random. The order depends on seed and epoch alone, so a resumed run has the same.
+    The Trainer's own sampler leaves the batches of a chunk sorted from long to short, so the lengths of consecutive
+    steps are correlated. The order depends only on seed and epoch, so a resumed run repeats it.
 
     Args:
-        lengths: of each sample, in tokens where padding is to be least.
+        lengths: tokens of each sample.
     """
 
     CHUNK = 50
@@ -31,14 +31,14 @@ class LengthGroups(Sampler[int]):
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        draw = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=draw).tolist()
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
         chunk = self.CHUNK * self.batch_size
         batches = []
         for start in range(0, len(order), chunk):
             part = sorted(order[start : start + chunk], key=self.lengths.__getitem__)
             batches += [part[n : n + self.batch_size] for n in range(0, len(part), self.batch_size)]
         odd = [batches.pop(n) for n in range(len(batches) - 1, -1, -1) if len(batches[n]) < self.batch_size]
-        shuffled = [batches[n] for n in torch.randperm(len(batches), generator=draw).tolist()]
+        shuffled = [batches[n] for n in torch.randperm(len(batches), generator=generator).tolist()]
         # A short batch comes last; otherwise the trainer would cut other batches from this order.
         yield from (position for batch in [*shuffled, *odd] for position in batch)

@@ -1,6 +1,6 @@
 """Losses of exits: the loss of each exit, and how they are combined.
 
-First kind: (answers E × (b, C), labels (b,), smoothing) -> E scalars. Second kind: per-exit losses (E,) -> scalar.
+`EachLoss`: (logits E × (b, C), labels (b,), smoothing) -> E scalars. `JointLoss`: losses of the exits (E,) -> scalar.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def exit_losses(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0
 def distilled(
     logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0, share: float = 1.0, temperature: float = 1.0
 ) -> list[Tensor]:
-    """The last exit learns the labels, the others its answers: share · T² · KL(last ‖ exit) + (1 - share) · CE.
+    """Self-distillation from the last exit: earlier exits minimise share · T² · KL(last ‖ exit) + (1 - share) · CE.
 
-    FastBERT (ACL 2020, section 3.3.2): share 1, T 1. RomeBERT (2021): share 0.9, T 3; its code takes the mean over the
-    classes too, here KL is their sum as its definition has it. No gradient reaches the last exit by way of the others.
+    FastBERT (ACL 2020, section 3.3.2): share 1, T 1. RomeBERT (2021): share 0.9, T 3; its code also averages
+    over the classes, while KL here is a sum, by definition. The teacher is detached and gets no gradient.
 
     Raises:
         ExitbenchError: a share outside [0, 1], a temperature not above 0.
@@ -48,9 +48,9 @@ def distilled(
 
 
 def certainty_loss(certainty: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of sigmoid(certainty) (b,) against 1 if the answer of logits (b, C) is right, else 0.
+    """Mean squared error of sigmoid(certainty) (b,) against 1 if the logits (b, C) predict the label, else 0.
 
-    BERxiT (EACL 2021, section 3.3) learns the complement, "is it wrong", which is the same error.
+    BERxiT (EACL 2021, section 3.3) predicts the complement, "is it wrong"; the error is the same.
     """
     right = (logits.argmax(-1) == labels).to(certainty.dtype)  # no gradient: a comparison
     return F.mse_loss(certainty.sigmoid(), right)
@@ -80,5 +80,5 @@ def all_but_last(losses: Tensor) -> Tensor:
 def trained_exits(loss: JointLoss, num_exits: int) -> list[bool]:
     """The exits (E,) that a joint loss trains: those whose losses change it."""
     losses = torch.ones(num_exits, requires_grad=True)
-    (slope,) = torch.autograd.grad(loss(losses), losses, allow_unused=True)
-    return [False] * num_exits if slope is None else (slope != 0).tolist()
+    (gradient,) = torch.autograd.grad(loss(losses), losses, allow_unused=True)
+    return [False] * num_exits if gradient is None else (gradient != 0).tolist()

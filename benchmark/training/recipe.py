@@ -12,19 +12,18 @@ from benchmark.types import ExitbenchError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: one pass over `epochs` of the train split; the last state is used; nothing is selected on data.
+    """Settings of one training stage. The weights after the last step are used; no data selects among checkpoints.
 
-    loss: per-exit mean losses (E,) -> scalar, one of `training.losses`; or several, used in alternate steps.
-    each: what each exit's own loss is, (answers E × (b, C), labels (b,), smoothing) -> E scalars; cross-entropy.
-    smoothing: of the labels. shift: largest random shift of an image in pixels; flip: mirror half of them.
-    Texts ignore both.
-    by_length: batches of samples of about the same length, so that texts carry little padding.
-    only: regular expressions; parameters whose name none of them finds stay as they are. Empty: all are trained.
-    keep_last_exit: leave all that the last exit's answer depends on as it is, so that only other exits' heads change.
+    loss: joint loss, mean losses of the exits (E,) -> scalar; one of `training.losses`, or several for alternate steps.
+    each: loss of each exit, (logits E × (b, C), labels (b,), smoothing) -> E scalars. Default: cross-entropy.
+    smoothing: label smoothing. shift: largest random shift of an image in pixels. flip: mirror half of the images.
+    Texts ignore shift and flip.
+    by_length: put samples of similar length into one batch, which reduces padding.
+    only: regular expressions; parameters whose name matches none are frozen. Empty: all are trained.
+    keep_last_exit: freeze every parameter that the last exit depends on; only the heads of other exits are trained.
     equilibrium: divide each parameter's gradient by the number of exits that depend on it (`balance_gradients`).
-    certainty: weight of the learned certainty's loss, which joins each exit's own in models that have one
-    (`extra_columns`).
-    project: "" or whose gradient loses what opposes the other's on shared parameters: "last" or "early" exits'; see
+    certainty: weight of the certainty loss of each exit, for models with a certainty output (`extra_columns`).
+    project: "last", "early" or "": the exits whose gradient on shared parameters is projected; see
     `gradient_projection.project_gradients`.
     """
 
@@ -76,10 +75,10 @@ class Recipe:
 
 
 class Stages:
-    """Recipes one after another, each from the state of the previous one; a finished stage is not trained again.
+    """Recipes trained one after another, each from the weights of the previous one. A finished stage is not repeated.
 
     Args:
-        seed: of the model's first weights; each stage has its own for its batches.
+        seed: for the initial weights; each stage has its own seed for its batches.
         stages: by name, in order.
 
     Raises:

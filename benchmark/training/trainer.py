@@ -1,4 +1,4 @@
-"""One training stage on the transformers library's trainer, which does checkpoints, resuming and schedules."""
+"""Train one stage with the Hugging Face Trainer: checkpoints, resuming, learning-rate schedule and loss."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ SECONDS_FILE = "seconds.json"  # in each checkpoint: training time so far, inter
 
 
 class TrainableExits(nn.Module):
-    """The model in the trainer's form: tensors in, loss out.
+    """An early-exit model as the Trainer expects it: the forward pass returns the loss.
 
-    step: from 0, set before each step; it selects the alternating loss. asleep: modules that stay in evaluation mode.
+    step: training step from 0; it selects one of the alternating losses. frozen_modules: stay in evaluation mode.
     """
 
     def __init__(self, model: Any, recipe: Recipe, frozen_modules: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.model, self.recipe, self.step = model, recipe, 0
         self.frozen_modules = tuple(frozen_modules)
-        self.teaches = [trained_exits(loss, model.num_exits) for loss in recipe.turns]
+        self.trained = [trained_exits(loss, model.num_exits) for loss in recipe.turns]
 
-    def forward(self, labels: Tensor, lengths: Tensor, **inputs: Any) -> dict[str, Tensor]:
+    def forward(self, labels: Tensor, lengths: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         inputs.pop("num_items_in_batch", None)  # added by the library
-        turn = self.step % len(self.teaches)
-        # An exit without a loss leaves the graph: without a gradient neither momentum nor weight decay changes it.
+        turn = self.step % len(self.trained)
+        # Detach untrained exits. Without a gradient, neither momentum nor weight decay changes their parameters.
         losses = [
             loss if on else loss.detach()
-            for loss, on in zip(self._losses(Batch(inputs, lengths), labels), self.teaches[turn], strict=True)
+            for loss, on in zip(self._losses(Batch(inputs, lengths), labels), self.trained[turn], strict=True)
         ]
         join = self.recipe.turns[turn]
         *early, last = losses
@@ -57,14 +57,14 @@ class TrainableExits(nn.Module):
         }
 
     def _losses(self, batch: Batch, labels: Tensor) -> list[Tensor]:
-        """Each exit's loss (E,), with that of its certainty if it has one."""
-        classes, yielded = self.model.num_classes, list(self.model.exits(batch))
-        losses = list(self.recipe.each([row[:, :classes] for row in yielded], labels, self.recipe.smoothing))
+        """The loss of each exit (E,), plus its certainty loss if the model has a certainty output."""
+        classes, outputs = self.model.num_classes, list(self.model.exits(batch))
+        losses = list(self.recipe.each([row[:, :classes] for row in outputs], labels, self.recipe.smoothing))
         if not getattr(self.model, "extra_columns", 0):
             return losses
         return [
             loss + self.recipe.certainty * certainty_loss(row[:, classes], row[:, :classes], labels)
-            for loss, row in zip(losses, yielded, strict=True)
+            for loss, row in zip(losses, outputs, strict=True)
         ]
 
     def train(self, mode: bool = True) -> TrainableExits:
@@ -75,12 +75,12 @@ class TrainableExits(nn.Module):
 
     @property
     def _keys_to_ignore_on_save(self) -> list[str]:
-        """Further names of shared tensors, which a safetensors file cannot hold; read by the library on loading."""
+        """Duplicate names of shared tensors, which safetensors cannot store; the Trainer reads this when loading."""
         first = {name for name, _ in [*self.named_parameters(), *self.named_buffers()]}
         return [name for name in super().state_dict() if name not in first]
 
     def tie_weights(self) -> None:
-        """Called by the library after loading a file without those names; the tensors are shared already."""
+        """Called by the Trainer after loading a file without those names; the tensors are shared already."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         state = super().state_dict(*args, **kwargs)
@@ -116,30 +116,32 @@ def _collator(model: Any, split: Sequence[Sample], recipe: Recipe) -> Callable[[
 
 
 class _Trainer(Trainer):
-    """The library's trainer, with our sampler and our gradient projection if a recipe uses them.
+    """Hugging Face Trainer with batches by length and gradient projection, if the recipe uses them.
 
     shared: parameters of both the last and earlier exits whose gradients are projected; empty without projection.
     """
 
     order: LengthGroups | None = None
     shared: Sequence[nn.Parameter] = ()
-    kept: str = ""  # "early" or "last": whose gradient is not projected
+    reference: str = ""  # "early" or "last": the exits whose gradient is not projected
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return super()._get_train_sampler(train_dataset) if self.order is None else self.order
+    def _get_train_sampler(self, train_dataset: object = None) -> torch.utils.data.Sampler[int] | None:
+        if self.order is not None:
+            return self.order
+        return super()._get_train_sampler(cast(Any, train_dataset))
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         if not self.shared:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
         parts = model(**self._prepare_inputs(inputs))
-        other = "last" if self.kept == "early" else "early"
-        self.accelerator.backward(parts[self.kept], retain_graph=True)
-        kept = [value.clone() for value in self._shared_gradients()]
+        other = "last" if self.reference == "early" else "early"
+        self.accelerator.backward(parts[self.reference], retain_graph=True)
+        reference = [value.clone() for value in self._shared_gradients()]
         self.accelerator.backward(parts[other])
-        rest = [value - first for value, first in zip(self._shared_gradients(), kept, strict=True)]
-        for value, slope in zip(self.shared, project_gradients(kept, rest), strict=True):
-            value.grad = slope
+        rest = [value - first for value, first in zip(self._shared_gradients(), reference, strict=True)]
+        for value, gradient in zip(self.shared, project_gradients(reference, rest), strict=True):
+            value.grad = gradient
         return parts["loss"].detach()
 
     def _shared_gradients(self) -> list[Tensor]:
@@ -208,9 +210,9 @@ def run_stage(
 ) -> tuple[int, float]:
     """Train in place on all of `split`, from the last checkpoint in `folder` if there is one.
 
-    probe: a small batch on the model's device, to see which parameters its exits share.
+    probe: a small batch on the model's device; it finds the parameters that exits share.
 
-    Returns its steps, and its seconds: those of this call and of the earlier ones that its checkpoints kept.
+    Returns the number of steps and the training time in seconds, with earlier calls that a checkpoint recorded.
     """
     per_epoch = math.ceil(len(split) / recipe.batch_size)
     steps = math.ceil(per_epoch * recipe.epochs)
@@ -224,14 +226,15 @@ def run_stage(
     if recipe.by_length:
         trainer.order = LengthGroups(lengths(model, split), recipe.batch_size, recipe.seed)
     if recipe.project:
-        trainer.shared, trainer.kept = shared_parameters(model, probe), "early" if recipe.project == "last" else "last"
+        trainer.shared = shared_parameters(model, probe)
+        trainer.reference = "early" if recipe.project == "last" else "last"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    watch = _ProgressCallback(exits, description, _seconds(last))
-    trainer.add_callback(watch)
+    progress = _ProgressCallback(exits, description, _seconds(last))
+    trainer.add_callback(progress)
     trainer.remove_callback(PrinterCallback)
     finished = last is not None and int(last.rsplit("-", 1)[1]) >= steps
     trainer.train(resume_from_checkpoint=last)
-    return steps, _seconds(last) if finished else watch.elapsed()
+    return steps, _seconds(last) if finished else progress.elapsed()
 
 
 def _arguments(recipe: Recipe, folder: Path, device: str, per_epoch: int, steps: int) -> TrainingArguments:

@@ -106,21 +106,21 @@ def test_histogram_bars_are_shares():
 
 
 def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
-    told = []
+    messages = []
     frame = leaderboard.frame([make_record(latency={})])
-    paths = draw_frame(frame, tmp_path, tell=told.append)
+    paths = draw_frame(frame, tmp_path, report=messages.append)
     assert [path.name for path in paths] == [
         f"{name}.{kind}"
         for name in ("accuracy_gmacs", "budget_curve", "easy_hard", "exit_histogram", "exit_rules", "reliability")
         for kind in ("png", "pdf")
     ]
-    assert told == [
+    assert messages == [
         *(f"{name} skipped: needs rows of attacks with gain_lost" for name in ATTACKED_ONLY),
         "latency_accuracy skipped: needs rows with latency_ms_p50 and accuracy",
         "realized skipped: needs rows with speedup and mac_speedup",
     ]
-    assert draw_frame(leaderboard.frame([make_failed()]), tmp_path, tell=told.append) == []
-    assert draw_frame(leaderboard.frame([]), tmp_path, tell=told.append) == []
+    assert draw_frame(leaderboard.frame([make_failed()]), tmp_path, report=messages.append) == []
+    assert draw_frame(leaderboard.frame([]), tmp_path, report=messages.append) == []
 
 
 PAIR = (make_record(), make_record(workload="same"))
@@ -129,21 +129,21 @@ PAIR = (make_record(), make_record(workload="same"))
 @pytest.fixture(scope="module")
 def all_drawn(tmp_path_factory):
     """A folder of records, what drawing all of it wrote, and what it told."""
-    folder, told = tmp_path_factory.mktemp("drawn") / "records", []
+    folder, messages = tmp_path_factory.mktemp("drawn") / "records", []
     for each in PAIR:
         record.write(each, folder)
     (folder / "foreign.json").write_text("{}")
-    return folder, draw_all([folder], folder.parent / "out", tell=told.append), told
+    return folder, draw_all([folder], folder.parent / "out", report=messages.append), messages
 
 
 def test_draw_all_names_records_in_the_files_and_problems_aloud(all_drawn):
-    folder, paths, told = all_drawn
+    folder, paths, messages = all_drawn
     out = folder.parent / "out"
     assert len(paths) == 2 * len(FIGURES)
     assert sorted(out.iterdir()) == sorted(paths)
     assert all(PAIR[0].record_id.encode() in path.read_bytes() for path in paths if path.suffix == ".png")
-    assert len(told) == 1
-    assert "foreign.json" in told[0]
+    assert len(messages) == 1
+    assert "foreign.json" in messages[0]
     with pytest.raises(ExitbenchError, match="where"):
         draw_all([folder], out, where="nonsense ==")
 
@@ -206,10 +206,10 @@ def test_the_picture_figure_has_a_row_for_each_exit():
 def test_records_of_before_the_protocol_draw_what_they_can(tmp_path):
     one = make_record(examples=[])
     del one.results["protocol"]
-    told = []
-    draw_frame(leaderboard.frame([one]), tmp_path, tell=told.append)
+    messages = []
+    draw_frame(leaderboard.frame([one]), tmp_path, report=messages.append)
     without = (name for name in (*CLEAN_ONLY, *ATTACKED_ONLY) if name != "reliability")
-    assert [line.split()[0] for line in told] == sorted(without)
+    assert [line.split()[0] for line in messages] == sorted(without)
 
 
 def same_at(size, taken, workload="same"):

@@ -129,7 +129,7 @@ def test_only_names_what_trains():
     ):
         pass
     with (
-        pytest.raises(ExitbenchError, match="something to train"),
+        pytest.raises(ExitbenchError, match="expected a trainable parameter"),
         freeze_parameters(model, ["backbone"], True, probe(model)),
     ):
         pass

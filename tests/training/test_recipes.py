@@ -103,7 +103,7 @@ class Zeroed(Step):
 
     def __init__(self, model, recipe):
         super().__init__(model, recipe)
-        self.teaches = [[True] * model.num_exits for _ in self.teaches]
+        self.trained = [[True] * model.num_exits for _ in self.trained]
 
 
 def test_a_gradient_of_zeros_would_be_seen():

@@ -62,8 +62,8 @@ def read(logits: Tensor, labels: Tensor, macs: Tensor, certainty: Callable[[Tens
     certainty: logits (…, C) -> (…,), larger is more certain.
     """
     parts = [(certainty(part), part.argmax(-1), measure_margins(part, certainty)) for part in logits.split(CHUNK)]
-    certainty, answers, margins = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(certainty.float(), answers == labels[:, None], macs.double(), margins)
+    certainties, answers, margins = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evidence(certainties.float(), answers == labels[:, None], macs.double(), margins)
 
 
 def between_values(evidence: Evidence) -> Evidence:
