@@ -23,12 +23,12 @@ RAMP = ("#B4CFE4", "#7FB2D6", "#3E8FC4", "#0072B2", "#00517E", "#00304B")  # the
 
 @style.styled
 def draw(frame: pd.DataFrame) -> Figure:
-    """From clean rows whose `exits` hold `reliability`; one row of each model, whatever its rule and hardware."""
+    """From clean rows whose `exits` hold `reliability`; one row per model, of the rule `confidence` if any."""
     rows = [row for row in style.rows_with(frame, "accuracy_full") if row["workload"] == "clean"]
     rows = [row for row in rows if row["exits"] and all("reliability" in exit_row for exit_row in row["exits"])]
     if not rows:
         raise style.NothingToDraw("needs clean rows whose exits hold reliability, as records from 0.3.0 on do")
-    rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0)))
+    rows.sort(key=lambda row: (row["status"] != "ok", -(row["n"] or 0), row["policy"] != "confidence"))
     found = sorted(style.groups(rows, "dataset", "model").items())
     shown = style.first_panels("reliability", found, MAX_PANELS)
     columns = 1 if len(shown) == 1 else 2

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchmark.records import leaderboard, record
 from benchmark.types import ExitbenchError
-from plots import style
+from plots import reliability, style
 from plots.all import FIGURES, draw_all, draw_frame
 
 PLOTS = Path(style.__file__).parent
@@ -293,3 +293,11 @@ def test_examples_mark_the_changed_word_and_only_that():
     assert bold == ["dim", "dim"]
     (axis,) = FIGURES["attack_examples"](leaderboard.frame([make_record(workload="same")])).axes
     assert len(axis.get_images()) == 6
+
+
+def test_reliability_shows_the_auroc_of_confidence_whichever_rule_comes_first():
+    signalled = [{**row, "auroc": 0.75} for row in make_record().exits]
+    records = [make_record(policy="never"), replace(make_record(policy="confidence"), exits=signalled)]
+    for order in (records, records[::-1]):
+        figure = reliability.draw(leaderboard.frame(order))
+        assert "AUROC 0.75" in figure.axes[0].get_title()
