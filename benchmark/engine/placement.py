@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
@@ -120,10 +121,20 @@ def compile_stages(model: EarlyExitModel, dynamic: bool, backend: str = "inducto
     """
     stages = list(_stages(model)) if isinstance(model, nn.Module) else []
     for stage in stages:
-        stage.compile(fullgraph=True, dynamic=dynamic, backend=backend, recompile_limit=MAX_GRAPHS_PER_STAGE)
+        stage.compile(fullgraph=True, dynamic=dynamic, backend=backend, **_graph_limit())
     if not stages:
         raise ExitbenchError("hardware.compiler: expected a model with lists of modules to compile, got one without")
     return len(stages)
+
+
+def _graph_limit() -> dict[str, int]:
+    """The limit of graphs per stage as an option of torch.compile, or, before torch has that option, set globally."""
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:
+        return {"recompile_limit": MAX_GRAPHS_PER_STAGE}
+    for name in ("recompile_limit", "cache_size_limit"):
+        if hasattr(torch._dynamo.config, name):
+            setattr(torch._dynamo.config, name, MAX_GRAPHS_PER_STAGE)
+    return {}
 
 
 def _stages(module: nn.Module) -> Iterator[nn.Module]:
