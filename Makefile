@@ -12,7 +12,7 @@ BIN := .venv/bin
 DEMO_LIMIT ?= 200
 SWEEP := model=dvt_fashion,minilm_exits workload=clean,same hardware=cpu_1t,cpu_2t
 
-.PHONY: setup demo reference site lint check test test-portable format clean
+.PHONY: setup demo reference site lint quick check test test-portable format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -47,10 +47,13 @@ lint: .venv/installed
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 	$(BIN)/lint-imports --no-cache
 
-# The rooms whose tests decide on numbers and need neither a model nor a process of their own.
+# The rooms whose tests decide on numbers and need no model, process or browser of their own; beside the type checker.
 QUICK := tests/records tests/policies tests/cost/test_matrix_products.py tests/attacks/test_objectives.py
-check: lint
-	$(BIN)/python -m pytest $(QUICK)
+quick: .venv/installed
+	$(BIN)/python -m pytest $(QUICK) --ignore=tests/records/site
+
+check: .venv/installed
+	$(MAKE) --jobs=2 lint quick
 
 test: lint
 	$(BIN)/python -m pytest
