@@ -42,12 +42,12 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _one_rule(rows: list[style.Row]) -> list[style.Row]:
     """Of each model the rule with the largest area under its curve, and the bound; the figure exit_rules shows all."""
-    kept: list[style.Row] = []
+    selected: list[style.Row] = []
     for same in style.groups(rows, "model", "dataset").values():
         rules = [row for row in same if not style.is_bound(row)]
         best = max(rules or same, key=lambda row: (row["results"] or {}).get("area") or 0)["policy"]
-        kept += [row for row in same if row["policy"] == best or style.is_bound(row)]
-    return kept
+        selected += [row for row in same if row["policy"] == best or style.is_bound(row)]
+    return selected
 
 
 def _distinct(rows: list[style.Row]) -> list[style.Row]:

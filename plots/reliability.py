@@ -68,10 +68,10 @@ def _panel(axis: Axes, exits: list[dict]) -> None:
         reliability, colour = exit_row["reliability"], _shade(exit_row["exit_depth"], len(exits))
         n = sum(reliability["count"])
         bins = zip(reliability["confidence"], reliability["accuracy"], reliability["count"], strict=True)
-        kept = [(confidence, right, count / n) for confidence, right, count in bins if count >= MIN_BIN_SHARE * n]
-        if not kept:
+        selected = [(confidence, right, count / n) for confidence, right, count in bins if count >= MIN_BIN_SHARE * n]
+        if not selected:
             continue
-        confidence, right, shares = zip(*kept, strict=True)
+        confidence, right, shares = zip(*selected, strict=True)
         axis.plot(confidence, right, "-", color=colour, linewidth=0.9, zorder=2)
         axis.scatter(confidence, right, s=[4 + 30 * share for share in shares], color=colour, linewidth=0, zorder=3)
         lowest = min(lowest, *confidence, *right)

@@ -38,12 +38,12 @@ def main(arguments: list[str]) -> int:
     trace = synthetic(n, options["classes"], options["seed"])
     seconds: dict[str, list[float]] = {"read": [], "sweep": [], "isotonic": [], "counted": []}
     curves: dict[str, tuple[Tensor, Outcomes]] = {}
-    seen = read(*trace, macs, confidence)
+    evidence = read(*trace, macs, confidence)
     for _ in track(range(options["rounds"]), "rounds", unit="round"):
-        seen = _timed(seconds["read"], partial(read, *trace, macs, confidence))
-        curves["sweep"] = _timed(seconds["sweep"], partial(_sweep, seen))
+        evidence = _timed(seconds["read"], partial(read, *trace, macs, confidence))
+        curves["sweep"] = _timed(seconds["sweep"], partial(_sweep, evidence))
         for kind in solver.ESTIMATES:
-            curves[kind] = _timed(seconds[kind], partial(_curve, seen, kind))
+            curves[kind] = _timed(seconds[kind], partial(_curve, evidence, kind))
     del trace  # to free memory for the test half
     test = read(*synthetic(n, options["classes"], options["seed"] + 1), macs, confidence)
     print(
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         )
     sweep = curves["sweep"][1].accuracy
     behind = {kind: int((curves[kind][1].accuracy < sweep - 1e-12).sum()) for kind in solver.ESTIMATES}
-    alone = seen.right.double().mean(0)
+    alone = evidence.right.double().mean(0)
     print("each exit for all, calibration:", *(f"{100 * float(share):.2f}%" for share in alone))
     print(f"points where calibration accuracy is below the sweep's: {behind}")
     return 0
@@ -75,19 +75,19 @@ def synthetic(n: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
     logits = torch.empty(n, EXITS, classes).normal_(generator=draw)
     logits[:, 1:] = 0.5 * logits[:, 1:] + 0.87 * logits[:, :1]
     for exit_, margin in enumerate((4.4, 4.8, 5.2)):
-        seen = margin - 1.6 * hardness + 0.3 * torch.randn(n, generator=draw)
-        logits[torch.arange(n), exit_, labels] += seen
+        signal = margin - 1.6 * hardness + 0.3 * torch.randn(n, generator=draw)
+        logits[torch.arange(n), exit_, labels] += signal
     return 1.6 * logits, labels
 
 
-def _sweep(seen: Evidence) -> tuple[Tensor, Outcomes]:
-    thresholds = geometric_sweep.sweep(seen)
-    return thresholds, outcomes(seen, thresholds)
+def _sweep(evidence: Evidence) -> tuple[Tensor, Outcomes]:
+    thresholds = geometric_sweep.sweep(evidence)
+    return thresholds, outcomes(evidence, thresholds)
 
 
-def _curve(seen: Evidence, estimate: str) -> tuple[Tensor, Outcomes]:
-    thresholds = solver.solve(seen, sweep_costs(seen), estimate)
-    return thresholds, outcomes(seen, thresholds)
+def _curve(evidence: Evidence, estimate: str) -> tuple[Tensor, Outcomes]:
+    thresholds = solver.solve(evidence, sweep_costs(evidence), estimate)
+    return thresholds, outcomes(evidence, thresholds)
 
 
 def _timed(seconds: list[float], what: Callable[[], T]) -> T:

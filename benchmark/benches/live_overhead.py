@@ -56,9 +56,9 @@ def main(arguments: list[str]) -> int:
             f"{name:16}{1 / never.speedup - 1:>+14.1%}{_extra(never):>16}{1 / asking.speedup - 1:>+16.1%}"
             f"{_extra(asking):>16}{promise:>7.2f}{early.speedup:>7.2f}{early.speedup / promise:>10.2f}{confirmed:>14}"
         )
-        for what, seen in (("never", never), ("asking", asking), ("early", early)):
-            if seen.unreliable:
-                print(f"  {what}: {'; '.join(seen.unreliable)}")
+        for what, measured in (("never", never), ("asking", asking), ("early", early)):
+            if measured.unreliable:
+                print(f"  {what}: {'; '.join(measured.unreliable)}")
     return 0
 
 
@@ -66,8 +66,8 @@ def _unreached(policy: ThresholdPolicy) -> ThresholdPolicy:
     return policy.at(math.inf if policy.rising else -math.inf)
 
 
-def _extra(seen: Latency) -> str:
-    return f"[{1 / seen.speedup_hi - 1:+.1%}, {1 / seen.speedup_lo - 1:+.1%}]"
+def _extra(measured: Latency) -> str:
+    return f"[{1 / measured.speedup_hi - 1:+.1%}, {1 / measured.speedup_lo - 1:+.1%}]"
 
 
 @torch.inference_mode()

@@ -62,13 +62,13 @@ def _times(one: Family, rounds: int) -> tuple[list[list[float]], list[list[float
     for calls in (*whole, *alone):  # warm-up
         for call in calls:
             call()
-    seen: dict[Call, list[float]] = {call: [] for calls in (*whole, *alone) for call in calls}
+    times: dict[Call, list[float]] = {call: [] for calls in (*whole, *alone) for call in calls}
     for _ in track(range(rounds), "rounds", unit="round"):
-        for call in random.sample(list(seen), len(seen)):
+        for call in random.sample(list(times), len(times)):
             started = time.process_time_ns()
             call()
-            seen[call].append((time.process_time_ns() - started) / 1e9)
-    middle = {call: statistics.median(values) for call, values in seen.items()}
+            times[call].append((time.process_time_ns() - started) / 1e9)
+    middle = {call: statistics.median(values) for call, values in times.items()}
     return [[middle[call] for call in calls] for calls in whole], [[middle[call] for call in calls] for calls in alone]
 
 

@@ -50,12 +50,12 @@ def main(arguments: list[str]) -> int:
             twin = build(compose("config", [f"model={name}_static"]).model).eval()
             rows += _compared(name, load_family(name, options["samples"]), twin, limits)
     print(f"{'model':16}{'depth':>12}{'twin ms':>9}{'ours ms':>9}{'MACs':>7}{'time':>7}{'interval':>16}")
-    for name, depth, macs, seen in rows:
-        interval = f"[{seen.speedup_lo:.2f}, {seen.speedup_hi:.2f}]"
-        twin, ours = _mean(seen.full_cpu_ms), _mean(seen.early_cpu_ms)
-        print(f"{name:16}{depth:>12}{twin:9.2f}{ours:9.2f}{macs:7.2f}{seen.speedup:7.2f}{interval:>16}")
-        if seen.unreliable:
-            print(f"  {'; '.join(seen.unreliable)}")
+    for name, depth, macs, measured in rows:
+        interval = f"[{measured.speedup_lo:.2f}, {measured.speedup_hi:.2f}]"
+        twin, ours = _mean(measured.full_cpu_ms), _mean(measured.early_cpu_ms)
+        print(f"{name:16}{depth:>12}{twin:9.2f}{ours:9.2f}{macs:7.2f}{measured.speedup:7.2f}{interval:>16}")
+        if measured.unreliable:
+            print(f"  {'; '.join(measured.unreliable)}")
     return 0
 
 

@@ -43,7 +43,7 @@ def _stopwatch() -> int:
     print(f"stopwatch (load {disturbance['load_1m']}, {disturbance['busy']:.0%} of all cores busy)", flush=True)
     found = time_known_work()
     print("\n".join(format_table(found)))
-    missed = [what for what, truth, seen in found if not seen.speedup_lo <= truth <= seen.speedup_hi]
+    missed = [what for what, truth, measured in found if not measured.speedup_lo <= truth <= measured.speedup_hi]
     print(f"outside its interval: {', '.join(missed)}" if missed else "both truths lie in their intervals")
     print("an interval misses the truth once in twenty even on an idle machine; run it again before you worry")
     return 1 if missed else 0
@@ -63,6 +63,6 @@ def _repeats(repeats: int) -> int:
     print("in repeat: the next speed-up lies within the repeat half-width of this one (95% by its definition)")
     print("sd proc.: between processes of one measurement. sd times: between measurements, beyond that; "
           f"the repeat half-width allows for {BETWEEN_MEASUREMENTS_SD:.1%}")  # fmt: skip
-    below = [" ".join(case) for case, seen in found.items() if not agreement(seen).reached]
+    below = [" ".join(case) for case, measured in found.items() if not agreement(measured).reached]
     print(f"below {AIM:.0%}: {', '.join(below)}" if below else f"all at least {AIM:.0%}")
     return 1 if below else 0

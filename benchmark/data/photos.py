@@ -1,4 +1,4 @@
-"""Photographs of differing sizes, decoded when asked for: ImageNet, and any folder of class folders.
+"""Photographs of differing sizes, decoded on access: ImageNet, and any folder of class folders.
 
 Every picture is shown as the authors' evaluation shows it: RGB, short side resized (bicubic), centre cropped.
 """

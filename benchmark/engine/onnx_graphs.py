@@ -126,8 +126,8 @@ def _reason(error: BaseException) -> str:
             "and keep sizes symbolic"
         )
     operator = re.search(r"(aten[.:]+[\w.:]+|No ONNX function found for [^\n]+|[Uu]nsupported[^\n]+)", text)
-    places = re.findall(r'File "[^"]*/([^/"]+\.py)", line (\d+), in (\w+)', text)
-    place = f" (at {places[-1][0]}:{places[-1][1]} in {places[-1][2]})" if places else ""
+    frames = re.findall(r'File "[^"]*/([^/"]+\.py)", line (\d+), in (\w+)', text)
+    place = f" (at {frames[-1][0]}:{frames[-1][1]} in {frames[-1][2]})" if frames else ""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return (f"operator {operator[1]}: " if operator else "") + first[:200] + place
 

@@ -117,10 +117,10 @@ class Stage:
         def function(*arrays: Tensor) -> tuple[Tensor, ...]:
             columns, after = self._run(*arrays)
             leaves = pytree.tree_flatten(after)[0] if self.sources else []
-            kept = [
+            handed_on = [
                 leaf for leaf, source in zip(leaves, self.sources, strict=True) if source is not None and source >= 0
             ]
-            return (columns, *kept)
+            return (columns, *handed_on)
 
         inputs = [f"{name}_in" for name in self.names]
         onnx_graphs.export(

@@ -38,7 +38,7 @@ class DVT(nn.Module):
         feature_reuse, relation_reuse: DVT sections 3.2 and 3.3, each on or off.
 
     Raises:
-        ExitbenchError: grids that do not grow or cannot be made, a width the heads do not divide, unknown tokenizer.
+        ExitbenchError: grids that do not grow or have no tokenizer, a width the heads do not divide, unknown tokenizer.
     """
 
     kind = "image"
@@ -173,7 +173,7 @@ def build(checkpoint: str = "", **architecture: object) -> DVT:
         of the latter, thresholds and published figures are kept in `official`.
 
     Raises:
-        ExitbenchError: what cannot be made, read safely, or does not fit; the first few keys and the counts.
+        ExitbenchError: a model that cannot be built, a file that cannot be read safely, or keys that do not fit.
     """
     model = DVT(**architecture)  # type: ignore[arg-type]
     if split_choice(checkpoint)[0].endswith(RELEASED_ENDINGS):

@@ -206,7 +206,7 @@ def build(
         backbone_args: what timm's constructor takes, such as img_size, patch_size, embed_dim, depth, in_chans.
 
     Raises:
-        ExitbenchError: what cannot be made or loaded; a frozen backbone without weights of its own.
+        ExitbenchError: a backbone that cannot be built or loaded; a frozen one with random weights.
     """
     if freeze_backbone and not pretrained:
         raise ExitbenchError(

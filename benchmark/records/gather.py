@@ -45,16 +45,16 @@ def gathered(
             else:
                 seal, record = content
                 found.setdefault(record.record_id, []).append((record.created, seal, path, record))
-    kept = []
+    selected = []
     for _, same in sorted(found.items()):
         *others, latest = sorted(same, key=lambda one: one[:3])
-        kept.append(latest[3])
+        selected.append(latest[3])
         problems += [
             f"{path}: another record has its id and other content; the later one counts"
             for _, seal, path, _ in others
             if seal != latest[1]
         ]
-    return kept, sorted(problems)
+    return selected, sorted(problems)
 
 
 def _paths(folders: Iterable[Path]) -> Iterator[Path]:

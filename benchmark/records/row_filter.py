@@ -61,12 +61,12 @@ def where(table: pd.DataFrame, expression: str, columns: dict[str, str]) -> pd.D
         holds = _condition(tree, columns)
         if not names:
             raise _Refused("it names no column")
-        kept = [holds(row) for row in _rows(table, names)]
+        selected = [holds(row) for row in _rows(table, names)]
     except (_Refused, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split()) or "too deep"
         known = ", ".join(name for name, kind in columns.items() if kind in _KINDS)
         raise ExitbenchError(f"where: cannot read {expression[:200]!r} ({reason}); columns: {known}") from error
-    return table.loc[pd.Series(kept, index=table.index, dtype=bool)].reset_index(drop=True)
+    return table.loc[pd.Series(selected, index=table.index, dtype=bool)].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame, names: list[str]) -> list[Row]:
@@ -95,8 +95,8 @@ def _condition(node: ast.expr, columns: dict[str, str]) -> Term:
 
 
 def _comparison(node: ast.Compare, columns: dict[str, str]) -> Term:
-    places = [node.left, *node.comparators]
-    links = [_link(*link, columns) for link in zip(places, node.ops, places[1:], strict=False)]
+    operands = [node.left, *node.comparators]
+    links = [_link(*link, columns) for link in zip(operands, node.ops, operands[1:], strict=False)]
     return lambda row: all(link(row) for link in links)
 
 

@@ -56,7 +56,7 @@ class Record:
     an untimed one leaves `latency` empty, a clean one `attack`.
 
     choices: the six names model, dataset, workload, policy, hardware, scenario.
-    machine: the fingerprint, its hash under "id". seeds: by purpose; "attack" is not asked of a clean twin.
+    machine: the fingerprint, its hash under "id". seeds: by purpose; a clean twin needs no "attack".
     data: n, split, limit (None for all), truncated.
     operating_point: threshold (None where the rule has none), chosen_by, max_drop, calibration_n, ….
     exits: one dict per exit with exit_depth (1 … E), accuracy, accuracy_stderr, gmacs (mean, cumulative); newer ones

@@ -68,13 +68,13 @@ def _without(content: bytes | bytearray, start: int, stop: int, skip: Collection
         place = span[0]
         span = _span(content, name, 2, *span) if name else span
         spans += [span] if span else []
-    kept, view = [], memoryview(content)
+    pieces, view = [], memoryview(content)
     for begin, end in _merged(spans):
         # Where the last entry goes, the comma before it goes too.
         last = b"}" in content[end : end + 3] and content[begin - 1 : begin] == b","
-        kept.append(view[start : begin - last])
+        pieces.append(view[start : begin - last])
         start = end
-    return b"".join([*kept, view[start:stop]])
+    return b"".join([*pieces, view[start:stop]])
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -175,15 +175,19 @@ def _time(model: LoadedModel, task: TimedTask, macs: Tensor, model_config: Secti
 def _judged(policy: ThresholdPolicy, test: Trace, latency: Latency, tie: float) -> Judgement:
     """The sections of a live run and the record's status: failed where the live run differs from the replay."""
     extra = None if test.extra is None else test.extra[: latency.n]
-    seen = audit_processes(policy, test.logits[: latency.n], latency, extra, tie)
-    runs = seen.n * seen.processes
-    failed = [] if seen.passed else [f"audit: of {runs} live samples {seen.exits_differ} left at another exit and "
-                                     f"{seen.predictions_differ} answered otherwise than replayed"]  # fmt: skip
+    audited = audit_processes(policy, test.logits[: latency.n], latency, extra, tie)
+    runs = audited.n * audited.processes
+    failed = []
+    if not audited.passed:
+        failed = [
+            f"audit: of {runs} live samples {audited.exits_differ} left at another exit and "
+            f"{audited.predictions_differ} answered otherwise than replayed"
+        ]
     return {
         "status": "failed" if failed else "unreliable" if latency.unreliable else "ok",
         "reasons": [*failed, *latency.unreliable],
         "latency": asdict(latency),
-        "audit": seen.section() | {"tolerance": tie},
+        "audit": audited.section() | {"tolerance": tie},
     }
 
 

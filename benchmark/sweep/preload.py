@@ -1,6 +1,6 @@
 """What the server that forks combinations has imported, so that none of them imports it again.
 
-What libraries load only when they are asked for is named as well: it is seconds for each combination.
+Modules that libraries load lazily are named too, as they cost each combination seconds.
 """
 
 from __future__ import annotations

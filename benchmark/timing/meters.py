@@ -49,10 +49,10 @@ def weight_bytes(model: object) -> int | None:
     """Bytes of parameters and buffers, quantised ones included and shared ones once; None if it is no `nn.Module`."""
     if not isinstance(model, torch.nn.Module):
         return None
-    seen: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     for tensor in [*model.parameters(), *model.buffers(), *_packed(model)]:
-        seen[id(tensor)] = tensor.numel() * tensor.element_size()
-    return sum(seen.values())
+        sizes[id(tensor)] = tensor.numel() * tensor.element_size()
+    return sum(sizes.values())
 
 
 def _packed(model: torch.nn.Module) -> list[torch.Tensor]:

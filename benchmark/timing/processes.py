@@ -46,22 +46,22 @@ def combine(parts: Sequence[Latency], seed: int) -> Latency:
     first = parts[0]
     if len(parts) == 1:
         return first
-    seen = _merged(parts)
+    observations = _merged(parts)
     over: summary.Over = "rounds" if first.interval_over == "rounds" else "samples"
     clock: ClockName = "cpu" if first.clock == "cpu" else "wall"
-    ratios = summary.summarise(seen, clock, seed, over)
+    ratios = summary.summarise(observations, clock, seed, over)
     ratios["unreliable"] += _compiled_late(parts)
     units = first.n if first.units is None else first.units
     reasons = {part.stopped_by for part in parts}
     return replace(
         first,
-        rounds=len(seen.sample_of),
+        rounds=len(observations.sample_of),
         warmup_rounds=sum(part.warmup_rounds for part in parts),
         warmup_capped=any(part.warmup_capped for part in parts),
-        **summary.raw_observations(seen),
+        **summary.raw_observations(observations),
         **ratios,
-        **summary.percentiles(seen, units if over == "samples" else 0),
-        **summary.throughput(seen, first.n),
+        **summary.percentiles(observations, units if over == "samples" else 0),
+        **summary.throughput(observations, first.n),
         stopped_by="time_limit" if "time_limit" in reasons else first.stopped_by,
         predictions_by_process=[part.predictions for part in parts],
         exit_depths_by_process=[part.exit_depths for part in parts],

@@ -182,20 +182,20 @@ def measure(
     runs: Runs = (full, early, canary or full)
     warm = units if warm_up_units is None else warm_up_units
     warmup_rounds, capped = warm_up(runs, warm, clock, headline, limits.time_limit_s / 4)
-    seen, answers, stopped_by = _watch(runs, units, read, clock, headline, limits, started, seed, over)
+    observations, answers, stopped_by = _watch(runs, units, read, clock, headline, limits, started, seed, over)
     n = len(units) if samples is None else samples
     return Latency(
         scenario="single_stream",
         clock=headline,
         n=n,
         units=len(units),
-        rounds=len(seen.sample_of),
+        rounds=len(observations.sample_of),
         warmup_rounds=warmup_rounds,
         warmup_capped=capped,
-        **summary.raw_observations(seen),
-        **summary.summarise(seen, headline, seed, over),
-        **summary.percentiles(seen, len(units) if over == "samples" else 0),
-        **summary.throughput(seen, n),
+        **summary.raw_observations(observations),
+        **summary.summarise(observations, headline, seed, over),
+        **summary.percentiles(observations, len(units) if over == "samples" else 0),
+        **summary.throughput(observations, n),
         stopped_by=stopped_by,
         timed_s=(clock.wall() - started) / 1e9,
         predictions=[answers[unit][0] for unit in range(len(units))],
@@ -215,26 +215,26 @@ def _watch(
     over: summary.Over,
 ) -> tuple[Observations, dict[int, Answer], str]:
     """Whole passes until the ratios are precise, the time is up, or the passes are spent; and the first answers."""
-    seen, answers, rng = Observations(), {}, np.random.default_rng(seed)
+    observations, answers, rng = Observations(), {}, np.random.default_rng(seed)
     with track((), "timing", total=limits.passes_before_precision * len(units), unit="round") as bar:
         for passes in range(1, limits.max_passes + 1):
             pass_started = clock.wall()
             for sample, order in pass_order(len(units), rng):
                 wall, cpu, answer = run_round(runs, units[sample], order, clock)
-                seen.add(sample, wall, cpu)
+                observations.add(sample, wall, cpu)
                 if passes == 1:
                     answers[sample] = read(answer)
                 bar.update()
-            if passes >= limits.passes_before_precision and _precise(seen, headline, limits, seed, over):
-                return seen, answers, "interval"
+            if passes >= limits.passes_before_precision and _precise(observations, headline, limits, seed, over):
+                return observations, answers, "interval"
             now = clock.wall()
             late = (now - started) + (now - pass_started) > limits.time_limit_s * 1e9
             if passes >= limits.passes_before_time and late:
-                return seen, answers, "time_limit"
-    return seen, answers, "rounds"
+                return observations, answers, "time_limit"
+    return observations, answers, "rounds"
 
 
-def _precise(seen: Observations, headline: ClockName, limits: Limits, seed: int, over: summary.Over) -> bool:
+def _precise(observations: Observations, headline: ClockName, limits: Limits, seed: int, over: summary.Over) -> bool:
     if limits.processes > 1:
-        return summary.is_precise_for(limits.processes, seen, headline, limits.half_width, seed, over)
-    return summary.is_precise(seen, headline, limits.half_width, seed, over)
+        return summary.is_precise_for(limits.processes, observations, headline, limits.half_width, seed, over)
+    return summary.is_precise(observations, headline, limits.half_width, seed, over)

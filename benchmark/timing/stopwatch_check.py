@@ -36,20 +36,20 @@ def time_known_work(limits: Limits = LIMITS, width: int = 256) -> list[tuple[str
     hardware = Hardware("doctor", "cpu", "float32", 1)
     with applied(hardware), host_lock(), torch.inference_mode():
         for what, length, truth in (("A / A", 64, 1.0), ("A / half of A", 32, 2.0)):
-            seen = measure(chain(64), chain(length), range(UNITS), read=lambda answer: answer, limits=limits)
-            found.append((what, truth, seen))
+            measured = measure(chain(64), chain(length), range(UNITS), read=lambda answer: answer, limits=limits)
+            found.append((what, truth, measured))
     return found
 
 
 def format_table(found: list[tuple[str, float, Latency]]) -> list[str]:
     """A small table of what was recovered."""
     rows = [f"  {'work':<16}{'true':>6}{'found':>8}{'95% interval':>18}{'off':>8}{'wall':>8}{'rounds':>8}"]
-    for what, truth, seen in found:
-        interval = f"[{seen.speedup_lo:.3f}, {seen.speedup_hi:.3f}]"
-        off = f"{seen.speedup / truth - 1:+.1%}"
-        doubts = f"  {'; '.join(seen.unreliable)}" if seen.unreliable else ""
+    for what, truth, measured in found:
+        interval = f"[{measured.speedup_lo:.3f}, {measured.speedup_hi:.3f}]"
+        off = f"{measured.speedup / truth - 1:+.1%}"
+        doubts = f"  {'; '.join(measured.unreliable)}" if measured.unreliable else ""
         rows.append(
-            f"  {what:<16}{truth:>6.2f}{seen.speedup:>8.3f}{interval:>18}{off:>8}{seen.speedup_wall:>8.3f}"
-            f"{seen.rounds:>8}{doubts}"
+            f"  {what:<16}{truth:>6.2f}{measured.speedup:>8.3f}{interval:>18}{off:>8}{measured.speedup_wall:>8.3f}"
+            f"{measured.rounds:>8}{doubts}"
         )
     return rows

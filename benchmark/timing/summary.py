@@ -71,10 +71,10 @@ class Throughput(TypedDict):
     full_samples_per_s: float
 
 
-def raw_observations(seen: Observations) -> RawObservations:
+def raw_observations(observations: Observations) -> RawObservations:
     """The observations as a record holds them; `process_of` stays empty for a single process."""
-    full_wall, early_wall, canary_wall = seen.milliseconds("wall").T.tolist()
-    full_cpu, early_cpu, canary_cpu = seen.milliseconds("cpu").T.tolist()
+    full_wall, early_wall, canary_wall = observations.milliseconds("wall").T.tolist()
+    full_cpu, early_cpu, canary_cpu = observations.milliseconds("cpu").T.tolist()
     return {
         "full_wall_ms": full_wall,
         "early_wall_ms": early_wall,
@@ -82,22 +82,22 @@ def raw_observations(seen: Observations) -> RawObservations:
         "full_cpu_ms": full_cpu,
         "early_cpu_ms": early_cpu,
         "canary_cpu_ms": canary_cpu,
-        "sample_of": list(seen.sample_of),
-        "process_of": list(seen.process_of) if seen.processes > 1 else [],
+        "sample_of": list(observations.sample_of),
+        "process_of": list(observations.process_of) if observations.processes > 1 else [],
     }
 
 
-def summarise(seen: Observations, headline: ClockName, seed: int, over: Over = "samples") -> Ratios:
+def summarise(observations: Observations, headline: ClockName, seed: int, over: Over = "samples") -> Ratios:
     """Ratios with intervals by both clocks, and the reasons not to trust them; the headline clock decides.
 
     With several processes the intervals contain the variance between them (`process_statistics`); with one they
     describe that process only.
     """
-    ratio = _within_process if seen.processes == 1 else _over_processes
-    speedup, canary = ratio(seen, headline, 1, seed, over), ratio(seen, headline, 2, seed, over)
-    wall = speedup if headline == "wall" else ratio(seen, "wall", 1, seed, over)
-    full, early, _ = seen.tables(headline)
-    several = seen.processes > 1
+    ratio = _within_process if observations.processes == 1 else _over_processes
+    speedup, canary = ratio(observations, headline, 1, seed, over), ratio(observations, headline, 2, seed, over)
+    wall = speedup if headline == "wall" else ratio(observations, "wall", 1, seed, over)
+    full, early, _ = observations.tables(headline)
+    several = observations.processes > 1
     return {
         "speedup": speedup.interval.value,
         "speedup_lo": speedup.interval.lo,
@@ -112,23 +112,23 @@ def summarise(seen: Observations, headline: ClockName, seed: int, over: Over = "
         "repeat_half_width": speedup.repeat_half_width,
         "between_process_sd": speedup.between_process_sd if several else None,
         "between_measurements_sd": BETWEEN_MEASUREMENTS_SD if several else None,
-        "processes": seen.processes,
+        "processes": observations.processes,
         "interval_over": OVER_PROCESSES[over] if several else over,
         "unreliable": _problems(canary.interval, len(full) if over == "samples" else full.size, over),
     }
 
 
-def _within_process(seen: Observations, clock: ClockName, column: int, seed: int, over: Over) -> ProcessRatio:
-    tables = seen.tables(clock)
+def _within_process(observations: Observations, clock: ClockName, column: int, seed: int, over: Over) -> ProcessRatio:
+    tables = observations.tables(clock)
     full, other = tables[0], tables[column]
     half_width = bootstrap.repeat_half_width(full, other, seed) if column == 1 else 0.0
     return ProcessRatio(INTERVALS[over](full, other, seed), 0.0, half_width)
 
 
-def _over_processes(seen: Observations, clock: ClockName, column: int, seed: int, over: Over) -> ProcessRatio:
+def _over_processes(observations: Observations, clock: ClockName, column: int, seed: int, over: Over) -> ProcessRatio:
     tables: list[tuple[Floats, Floats]] = []
-    for process in sorted(set(seen.process_of)):
-        table = seen.tables(clock, process)
+    for process in sorted(set(observations.process_of)):
+        table = observations.tables(clock, process)
         tables.append((table[0], table[column]))
     return ratio_over_processes(tables, seed, draw_samples=over == "samples")
 
@@ -146,24 +146,25 @@ def _problems(canary: Interval, n: int, over: Over) -> list[str]:
     return problems
 
 
-def is_precise(seen: Observations, headline: ClockName, half_width: float, seed: int, over: Over) -> bool:
+def is_precise(observations: Observations, headline: ClockName, half_width: float, seed: int, over: Over) -> bool:
     """Whether more rounds in this process would improve the speed-up and the canary only a little.
 
     It looks at widths alone, never at where the canary's interval lies: that would be stopping on a wanted answer.
     """
-    full, early, canary = seen.tables(headline)
+    full, early, canary = observations.tables(headline)
     if INTERVALS[over](full, canary, seed, draws=500).width > CANARY_WIDTH:
         return False
     return bootstrap.repeat_half_width(full, early, seed) <= half_width
 
 
-def is_precise_for(processes: int, seen: Observations, headline: ClockName, half_width: float, seed: int, over: Over
-                   ) -> bool:  # fmt: skip
+def is_precise_for(
+    processes: int, observations: Observations, headline: ClockName, half_width: float, seed: int, over: Over
+) -> bool:
     """`is_precise` for one of several processes, over whose mean the noise of rounds shrinks by √processes.
 
     The canary tells the noise of a round: its true ratio is 1 on every sample, so that one pass is enough to see it.
     """
-    full, _, canary = seen.tables(headline)
+    full, _, canary = observations.tables(headline)
     if over == "rounds":
         half = bootstrap.repeat_half_width(full, canary, seed)
     else:
@@ -171,16 +172,16 @@ def is_precise_for(processes: int, seen: Observations, headline: ClockName, half
     return half <= min(half_width, CANARY_WIDTH / 2) * processes**0.5
 
 
-def throughput(seen: Observations, n: int) -> Throughput:
+def throughput(observations: Observations, n: int) -> Throughput:
     """Samples per second by the wall clock: n samples over the summed typical times of all units."""
-    full, early, _ = seen.tables("wall")  # (units, m)
+    full, early, _ = observations.tables("wall")  # (units, m)
     full_ms, early_ms = bootstrap.robust_times(full, early)
     return {"samples_per_s": n / float(early_ms.sum()) * 1e3, "full_samples_per_s": n / float(full_ms.sum()) * 1e3}
 
 
-def percentiles(seen: Observations, n: int) -> Percentiles:
+def percentiles(observations: Observations, n: int) -> Percentiles:
     """Wall latency of early exit and full depth over all observations of n samples; outliers counted, none dropped."""
-    wall = seen.milliseconds("wall")  # (R, 3)
+    wall = observations.milliseconds("wall")  # (R, 3)
     full, early = wall[:, 0], wall[:, 1]
     return {
         "latency_ms_p50": bootstrap.percentile(early, 50, n),
@@ -189,5 +190,5 @@ def percentiles(seen: Observations, n: int) -> Percentiles:
         "full_ms_p50": bootstrap.percentile(full, 50, n),
         "full_ms_p90": bootstrap.percentile(full, 90, n),
         "full_ms_p99": bootstrap.percentile(full, 99, n),
-        "outliers": bootstrap.count_outliers(seen.tables("wall")[1]),
+        "outliers": bootstrap.count_outliers(observations.tables("wall")[1]),
     }

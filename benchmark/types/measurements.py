@@ -53,7 +53,7 @@ class Latency:
     full_ms_p50: float | None
     full_ms_p90: float | None
     full_ms_p99: float | None
-    outliers: int  # Tukey outliers of early_wall_ms over its own sample's median, counted and kept
+    outliers: int  # Tukey outliers of early_wall_ms over its own sample's median, counted and not removed
     stopped_by: str  # "interval" or "time_limit" or "rounds"
     unreliable: list[str]  # reasons; empty when the canary held
     predictions: list[int]  # live answers, one per distinct sample, for the audit
@@ -72,8 +72,8 @@ class Latency:
     refilled: bool = False  # `offline`: whether samples of several batches went on together
     gmacs_executed: float | None = None  # mean per sample, counted as run on the eager float32 model, padding included
     gmacs_executed_full: float | None = None
-    padding_share: float | None = None  # of gmacs_executed, what only padding asked for
-    compile_s: float | None = None  # compiling and quantising, outside the clock; None where neither was asked for
+    padding_share: float | None = None  # share of gmacs_executed spent on padding
+    compile_s: float | None = None  # of compilation and quantisation, not timed; None without either
     compiled: dict[str, Any] = field(default_factory=dict)  # how many stages and graphs, as `engine.compilation` counts
     worker: bool = False  # whether worker processes were timed; only then are their bytes known
     weight_bytes: int | None = None  # parameters and buffers as the profile holds them

@@ -32,7 +32,7 @@ class EarlyExitModel(Protocol):
     def exits(self, batch: Batch) -> Generator[Tensor, Tensor | None, None]:
         """Yield the logits (b, C) of exit 1, 2, … E for the samples still running.
 
-        The caller may send a mask (b,) of those that go on; the model drops the others before
+        The caller may send a mask (b,) of the samples that continue; the model drops the others before
         its next stage. Exhaust it for a trace; close it and nothing deeper is ever computed.
         """
         ...
@@ -50,12 +50,13 @@ class EarlyExitModel(Protocol):
 class StagedModel(Protocol):
     """An `EarlyExitModel` whose running samples can be set aside after an exit and joined with others there.
 
-    What is handed about, "running", is the model's own: all that the exits to come need of b samples. `exits` is then
-    `stages.staged_exits`. Without these four a model is as good, but `offline` cannot refill its batches.
+    "running" is the model's own state: all that later exits need of b samples. `exits` is then
+    `models.layers.staged.staged_exits`. A model without these four methods works, but `offline` cannot refill its
+    batches.
     """
 
     def begin(self, batch: Batch) -> Any:
-        """What runs of a batch before exit 1."""
+        """The state of a batch before exit 1."""
         ...
 
     def stage(self, running: Any, depth: int) -> tuple[Tensor, Any]:
@@ -90,8 +91,8 @@ class WordModel(Protocol):
 class Policy(Protocol):
     """An exit rule: one step, written once and used both live and on traces.
 
-    A rule may say what `step` is handed by a class variable `reads`: "logits" (b, C) when it says nothing, "extra" for
-    the columns (b, X) that a model yields after its logits, "hindsight" (b, 1) for what only labels can tell.
+    A class variable `reads` names the input of `step`: "logits" (b, C), the default; "extra", the columns (b, X) that
+    a model yields after its logits; "hindsight" (b, 1), which depends on labels.
     """
 
     name: ClassVar[str]
@@ -129,17 +130,17 @@ class Workload(Protocol):
 class Objective(Protocol):
     """What an attack minimises: logits (b, E, C) and exit depths (b,) in 1 … E -> loss (b,).
 
-    One with an argument `answers` is told the last exit's answers (b,) on the clean inputs: what it is to move from.
+    An argument `answers`, if there is one, receives the last exit's answers (b,) on the clean inputs.
     """
 
     def __call__(self, logits: Tensor, exit_depth: Tensor) -> Tensor: ...
 
 
-Finished = Callable[[int, int], None]  # told depth before and after of each sample as its search ends
+Finished = Callable[[int, int], None]  # called with the depths of a sample before and after, when its search ends
 
 
 def unwatched(depth_before: int, depth_after: int) -> None:
-    """The `Finished` of a search that nobody follows."""
+    """A `Finished` that does nothing."""
 
 
 class Search(Protocol):

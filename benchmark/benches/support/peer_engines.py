@@ -24,7 +24,7 @@ from benchmark.types import Batch, EarlyExitModel, Hardware, Policy, Sample
 def masked(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     """Early exit by masking: all samples run until the last has exited -> logits (b, C), depths (b,)."""
     device = str(batch.lengths.device)
-    state, seen = policy.start(len(batch), device), live_columns(policy, model)
+    state, columns_read = policy.start(len(batch), device), live_columns(policy, model)
     running = torch.ones(len(batch), dtype=torch.bool, device=device)
     depths = torch.full((len(batch),), model.num_exits, device=device)
     answers: Tensor | None = None
@@ -32,7 +32,7 @@ def masked(model: EarlyExitModel, policy: Policy, batch: Batch) -> tuple[Tensor,
         logits = columns[:, : model.num_classes]
         answers = logits if answers is None else torch.where(running[:, None], logits, answers)
         if depth < model.num_exits:
-            stop, state = policy.step(columns[:, seen], state)
+            stop, state = policy.step(columns[:, columns_read], state)
             depths[running & stop] = depth
             running = running & ~stop
             if not running.any():
@@ -60,13 +60,14 @@ def compare(
 
     wanted, n = ours(0), len(samples)
     # Columns of a round: full is masking, early is ours, and the canary's place is taken by the third.
-    seen = measure(by_masks, ours, [0], read=lambda answer: (0, 1), canary=one_by_one, limits=limits, over="rounds",
+    measured = measure(by_masks, ours, [0], read=lambda answer: (0, 1), canary=one_by_one, limits=limits, over="rounds",
                    samples=n)  # fmt: skip
-    mine = np.array([seen.early_cpu_ms])
-    rows = [Row("offline", case, "exitbench, refilled", "CPU ms a sample", statistics.median(seen.early_cpu_ms) / n)]
+    mine = np.array([measured.early_cpu_ms])
+    own = statistics.median(measured.early_cpu_ms) / n
+    rows = [Row("offline", case, "exitbench, refilled", "CPU ms a sample", own)]
     for tool, times, run in (
-        ("masking without compaction", seen.full_cpu_ms, by_masks),
-        ("one sample at a time", seen.canary_cpu_ms, one_by_one),
+        ("masking without compaction", measured.full_cpu_ms, by_masks),
+        ("one sample at a time", measured.canary_cpu_ms, one_by_one),
     ):
         ratio = bootstrap.ratio_of_fixed_units(np.array([times]), mine, seed=0)
         rows.append(Row("offline", case, tool, "CPU ms a sample", statistics.median(times) / n, to_ours=ratio.value,

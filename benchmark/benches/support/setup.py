@@ -47,8 +47,8 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     policy = build(rule_arguments(rule), threshold=0)
     policy, _ = operating_point.find_operating_point(policy, model, clean, macs, True, max_drop, dataset.metric)
     chosen = take(dataset.test, samples, seed)
-    seen = traced(model, chosen, 64, "cpu", "float32", "trace")
-    spent, depth = table(cost(model, seen.lengths.tolist()), seen.lengths), trace_depths(policy, seen)
+    trace = traced(model, chosen, 64, "cpu", "float32", "trace")
+    spent, depth = table(cost(model, trace.lengths.tolist()), trace.lengths), trace_depths(policy, trace)
     promise = float(spent[:, -1].sum() / spent[torch.arange(len(depth)), depth - 1].sum())
     return Family(model, policy, chosen, [model.collate([sample]) for sample in chosen], promise, config)
 

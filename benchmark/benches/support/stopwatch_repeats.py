@@ -49,7 +49,7 @@ def agreement(repeats: Sequence[Latency]) -> Agreement:
     pairs = list(combinations(repeats, 2))
     ordered = list(permutations(repeats, 2))
     return Agreement(
-        _share([seen.canary_lo <= 1 <= seen.canary_hi for seen in repeats]),
+        _share([measured.canary_lo <= 1 <= measured.canary_hi for measured in repeats]),
         _share([a.canary_lo <= b.canary_hi and b.canary_lo <= a.canary_hi for a, b in pairs]),
         _share([a.speedup_lo <= b.speedup_hi and b.speedup_lo <= a.speedup_hi for a, b in pairs]),
         _share([abs(b.speedup / a.speedup - 1) <= (a.repeat_half_width or 0.0) for a, b in ordered]),
@@ -58,8 +58,8 @@ def agreement(repeats: Sequence[Latency]) -> Agreement:
 
 def between_times(repeats: Sequence[Latency]) -> float:
     """Standard deviation of the log speed-up between repeats, less what their processes explain; R ≥ 2."""
-    within = mean((seen.between_process_sd or 0.0) ** 2 / seen.processes for seen in repeats)
-    return max(0.0, variance(log(seen.speedup) for seen in repeats) - within) ** 0.5
+    within = mean((measured.between_process_sd or 0.0) ** 2 / measured.processes for measured in repeats)
+    return max(0.0, variance(log(measured.speedup) for measured in repeats) - within) ** 0.5
 
 
 def measure_repeats(
@@ -93,9 +93,9 @@ def format_table(found: dict[tuple[str, str], list[Latency]]) -> list[str]:
         f"{'A/A has 1':>11}{'A/A pairs':>11}{'A/B pairs':>11}{'in repeat':>11}"
     ]
     for (name, scenario), repeats in found.items():
-        values = [seen.speedup for seen in repeats]
-        widths = sorted(seen.repeat_half_width or 0.0 for seen in repeats)
-        deviations = sorted(seen.between_process_sd or 0.0 for seen in repeats)
+        values = [measured.speedup for measured in repeats]
+        widths = sorted(measured.repeat_half_width or 0.0 for measured in repeats)
+        deviations = sorted(measured.between_process_sd or 0.0 for measured in repeats)
         shares = agreement(repeats)
         rows.append(
             f"  {name:<14}{scenario:<15}{f'{min(values):.2f} … {max(values):.2f}':>14}"

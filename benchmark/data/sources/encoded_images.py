@@ -1,6 +1,6 @@
 """Encoded pictures of any size, listed without decoding: a folder of class folders, or a hub dataset's table.
 
-ImageNet's 1.3 million pictures fit in no memory, so they stay where they are until one is asked for.
+ImageNet's 1.3 million images do not fit in memory, so each is read on access.
 """
 
 from __future__ import annotations

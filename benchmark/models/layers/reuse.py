@@ -1,11 +1,10 @@
 """Feature and relationship reuse between transformers on growing token grids (DVT, sections 3.2 and 3.3).
 
-Both pass tensors from a grid of g × g tokens (plus the class token) to a finer one. This step
-is a fixed linear operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
+Both pass tensors from a grid of g × g tokens (plus the class token) to a finer one. This step is a fixed linear
+operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
 
-Each is written twice: as gradients want it, block by block; and, where no gradients are asked for, for all blocks at
-once, which is the same arithmetic in a fraction of the operators and passes over memory. `native_reuse` is a third form
-of the second for a processor, compiled where there is a compiler.
+Each has two forms: block by block for gradients, and for all blocks at once without gradients. The second is the same
+arithmetic in a fraction of the operators and passes over memory; `native_reuse` is its compiled form for processors.
 """
 
 from __future__ import annotations
@@ -134,7 +133,7 @@ class Upsample(nn.Module):
         return self._image_rows(x.view(-1, d)).view(*before, -1, d)
 
     def along_rows(self, x: Tensor) -> Tensor:
-        """Without gradients: x (…, T, n), contiguous -> (…, T', n), the class token's row carried over."""
+        """Without gradients: x (…, T, n), contiguous -> (…, T', n), the class token's row unchanged."""
         *before, _, n = x.shape
         return self._all_bags(x.view(-1, n)).view(*before, -1, n)
 

@@ -406,8 +406,8 @@ void contexts(const float *features, long b, long t, long width, float eps, long
 // Layer norm of tokens x (b, f, width) beside one block's contexts (b, t - 1, reuse), interpolated; zeros stand beside
 // the class token -> (b, f, width + reuse). Behind `coarse` there is room to read another W numbers.
 void norm_concatenated(const float *x, const float *coarse, long b, long f, long t, long width, long reuse,
-                   const std::int32_t *index, const float *weight, const float *scale, const float *shift, float eps,
-                   float *out, int threads) {
+                       const std::int32_t *index, const float *weight, const float *scale, const float *shift, float eps,
+                       float *out, int threads) {
     const long wide = width + reuse;
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (long image = 0; image < b; image++) {

@@ -53,8 +53,8 @@ def make(name: str, num_classes: int, pretrained: bool | str, arguments: Mapping
         )
     if backbone.dynamic_img_size:
         raise ExitbenchError("model.backbone_args: expected one image size, got dynamic_img_size; set img_size")
-    kept: Any = backbone.pretrained_cfg
-    kept.pop("state_dict", None)
+    config: Any = backbone.pretrained_cfg
+    config.pop("state_dict", None)
     return backbone, sha256_file(file) if file else ""
 
 

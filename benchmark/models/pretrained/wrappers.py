@@ -79,7 +79,7 @@ def _state_dicts(content: object, name: str) -> Iterator[tuple[str, dict[str, Te
 
 
 def _flat_state_dicts(state: dict[str, Tensor], name: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Safetensors files are flat: sets of weights in them are told apart by the first part of their keys."""
+    """Safetensors files are flat: the first part of a key names the set of weights."""
     groups: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         head, _, rest = key.partition(".")

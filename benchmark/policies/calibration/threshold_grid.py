@@ -72,14 +72,14 @@ def thresholds(signal: Tensor, rising: bool, at_most: int = 1000, margins: Tenso
     margins (N, E): how far rounding moves each signal; 0 by default. The last exit's signals are not used, nor are
     infinite ones, which no threshold changes.
     """
-    seen = signal[:, :-1].float()
-    margins = torch.zeros_like(seen) if margins is None else margins[:, :-1]
-    finite = seen[seen.isfinite()]
+    early = signal[:, :-1].float()
+    margins = torch.zeros_like(early) if margins is None else margins[:, :-1]
+    finite = early[early.isfinite()]
     if not len(finite):
         return torch.zeros(1, dtype=torch.float64)
     low, high = float(finite.min()), float(finite.max())
     beyond = max(END * (high - low or 1.0), 2 * float(margins.max()))
-    inner = gap_midpoints(seen.flatten(), margins.flatten(), max(1, at_most - 2)).double()
+    inner = gap_midpoints(early.flatten(), margins.flatten(), max(1, at_most - 2)).double()
     return torch.cat([torch.tensor([low - beyond], dtype=torch.float64), inner, torch.tensor([high + beyond]).double()])
 
 

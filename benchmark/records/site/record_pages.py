@@ -91,12 +91,12 @@ def thinned(items: Sequence[Any], most: int) -> list[Any]:
 
 
 def _exit(row: Section) -> Section:
-    kept = {name: row[name] for name in ("exit_depth", "accuracy", "gmacs") if name in row}
+    cells = {name: row[name] for name in ("exit_depth", "accuracy", "gmacs") if name in row}
     reliability = row.get("reliability") or {}
     bins = {
         name: [_short(value) for value in reliability.get(name, [])] for name in ("confidence", "accuracy", "count")
     }
-    return {**_rounded(kept), "reliability": bins, "ece": _short(reliability.get("ece"))}
+    return {**_rounded(cells), "reliability": bins, "ece": _short(reliability.get("ece"))}
 
 
 def _rounded(section: Section) -> Section:

@@ -25,8 +25,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     twins["model"] = [name.removesuffix(TWIN) for name in twins["model"]]
     cells = {"accuracy_full": "static_accuracy", "gmacs_full": "static_gmacs", "latency_ms_p50": "static_ms_p50"}
     twins = twins.rename(columns=cells).drop_duplicates(["model", *_PLACE], keep="last")
-    kept = ["model", *_PLACE, "static_accuracy", "static_gmacs", "static_ms_p50"]
-    rows = held.merge(twins[kept], on=["model", *_PLACE], how="inner")
+    columns = ["model", *_PLACE, "static_accuracy", "static_gmacs", "static_ms_p50"]
+    rows = held.merge(twins[columns], on=["model", *_PLACE], how="inner")
     for name in ("latency_ms_p50", "static_ms_p50", "static_gmacs", "gmacs_mean"):
         rows[name] = pd.to_numeric(rows[name])
     rows["macs_under_static"] = rows["static_gmacs"] / rows["gmacs_mean"]

@@ -29,14 +29,15 @@ KEY = ["model", "dataset", "policy", "n"]
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard's clean rows with results over a rule's range: best area first, bounds last."""
-    kept = [
+    selected = [
         row
         for row in frame.to_dict("records")
         if row["workload"] == "clean" and row["results"].get("at_drop") is not None
     ]
-    if not kept:
+    if not selected:
         return pd.DataFrame()
-    rows = pd.DataFrame([_row(row) for row in sorted(kept, key=lambda row: (row["status"] == "ok", row["created"]))])
+    selected.sort(key=lambda row: (row["status"] == "ok", row["created"]))
+    rows = pd.DataFrame([_row(row) for row in selected])
     rows = rows.drop_duplicates(KEY, keep="last")
     order = rows.assign(is_bound=rows["bound"] != "").sort_values(
         ["dataset", "model", "is_bound", "area"], ascending=[True, True, True, False], kind="stable"

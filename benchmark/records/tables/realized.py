@@ -23,10 +23,10 @@ SPELLING = {
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard's clean rows that were timed, without `never`, which saves nothing."""
-    kept = frame[(frame["workload"] == "clean") & frame["realized"].notna() & (frame["policy"] != "never")]
-    if kept.empty:
+    selected = frame[(frame["workload"] == "clean") & frame["realized"].notna() & (frame["policy"] != "never")]
+    if selected.empty:
         return pd.DataFrame()
-    latest = kept.assign(sound=kept["status"] == "ok").sort_values(["sound", "created"], kind="stable")
+    latest = selected.assign(sound=selected["status"] == "ok").sort_values(["sound", "created"], kind="stable")
     rows = latest.drop_duplicates(KEY, keep="last")
     promise = rows["speedup"] / rows["realized"]
     rows = rows.assign(realized_lo=rows["speedup_lo"] / promise, realized_hi=rows["speedup_hi"] / promise)

@@ -101,8 +101,8 @@ def _ranks(attacks: Sequence[Pooled]) -> list[int | None]:
         same = tuple(attack.first[name] for name in ("model", "dataset", "policy", "threshold", "n", "hardware"))
         groups.setdefault((*same, ball or budget(attack.first["attack"])), []).append(place)
     ranks: list[int | None] = [None] * len(attacks)
-    for places in groups.values():
-        for place, rank in zip(places, shared_ranks([attacks[place] for place in places]), strict=True):
+    for positions in groups.values():
+        for place, rank in zip(positions, shared_ranks([attacks[place] for place in positions]), strict=True):
             ranks[place] = rank
     return ranks
 
