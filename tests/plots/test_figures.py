@@ -112,7 +112,7 @@ def test_a_figure_without_its_rows_is_skipped_with_a_reason(tmp_path):
     assert [path.name for path in paths] == [
         f"{name}.{kind}"
         for name in ("accuracy_gmacs", "budget_curve", "easy_hard", "exit_histogram", "exit_rules", "reliability")
-        for kind in ("png", "pdf")
+        for kind in ("png", "pdf", "md")
     ]
     assert messages == [
         *(f"{name} skipped: needs rows of attacks with gain_lost" for name in ATTACKED_ONLY),
@@ -139,7 +139,7 @@ def all_drawn(tmp_path_factory):
 def test_draw_all_names_records_in_the_files_and_problems_aloud(all_drawn):
     folder, paths, messages = all_drawn
     out = folder.parent / "out"
-    assert len(paths) == 2 * len(FIGURES)
+    assert len(paths) == 3 * len(FIGURES)  # PNG, PDF, caption
     assert sorted(out.iterdir()) == sorted(paths)
     assert all(PAIR[0].record_id.encode() in path.read_bytes() for path in paths if path.suffix == ".png")
     assert len(messages) == 1
@@ -153,7 +153,8 @@ def test_files_are_the_same_when_drawn_again(all_drawn, tmp_path):
     again = draw_frame(leaderboard.frame(sorted(PAIR, key=lambda one: one.record_id)), tmp_path)
     assert [path.name for path in again] == [path.name for path in paths]
     for one, other in zip(paths, again, strict=True):
-        assert one.read_bytes() == other.read_bytes(), one.name
+        if one.suffix != ".md":  # a caption holds the command, which draw_frame does not know
+            assert one.read_bytes() == other.read_bytes(), one.name
 
 
 def test_a_script_draws_from_a_leaderboard_file(tmp_path):
@@ -169,7 +170,7 @@ def test_a_script_draws_from_a_leaderboard_file(tmp_path):
 
 
 def test_every_script_is_among_all_figures():
-    helpers = {"__init__", "all", "attacked", "command", "style"}
+    helpers = {"__init__", "all", "attacked", "caption", "command", "style"}
     assert {path.stem for path in PLOTS.glob("*.py")} - helpers == set(FIGURES)
 
 
@@ -301,3 +302,24 @@ def test_reliability_shows_the_auroc_of_confidence_whichever_rule_comes_first():
     for order in (records, records[::-1]):
         figure = reliability.draw(leaderboard.frame(order))
         assert "AUROC 0.75" in figure.axes[0].get_title()
+
+
+def test_a_caption_says_what_is_shown_from_what_and_by_which_command(tmp_path):
+    for made in make_sweep():
+        record.write(made, tmp_path / "records")
+    paths = draw_all([tmp_path / "records"], tmp_path / "out")
+    text = (tmp_path / "out" / "exit_histogram.md").read_text()
+    assert tmp_path / "out" / "exit_histogram.md" in paths
+    assert text.startswith("![exit_histogram](exit_histogram.png)\n\nExit histogram: the share of samples at each exit")
+    assert f"Drawn from {len(make_sweep())} records" in text
+    assert "Machine: a1b2c3d4" in text
+    assert f"Command: `exitbench plots --records {tmp_path / 'records'} --out {tmp_path / 'out'}`" in text
+    assert "python plots/" not in text
+
+
+def test_a_caption_needs_no_sections_of_records(tmp_path):
+    csv, _ = leaderboard.write(leaderboard.frame(make_sweep()), tmp_path / "leaderboard.csv")
+    paths = draw_frame(leaderboard.read_csv(csv, []), tmp_path)
+    captions = [path.read_text() for path in paths if path.suffix == ".md"]
+    assert captions
+    assert all("Samples per record: " in text and "Command" not in text for text in captions)
