@@ -75,7 +75,7 @@ def promise() -> alt.LayerChart | alt.FacetChart:
     marks = line.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X("speedup:Q", title="Speed-up over full depth", scale=alt.Scale(zero=False)),
         color=alt.Color("kind:N", title=None, scale=SCALE, sort=None, legend=alt.Legend(orient="top")),
-        shape=alt.Shape("kind:N", title=None, sort=None, legend=alt.Legend(orient="top")),
+        shape=alt.Shape("kind:N", title=None, sort=None, legend=None),  # beside that of colours it would not fit
         href="href:N",
         tooltip=["label:N", "kind:N", "speedup:Q", "interval:N"],
     )
