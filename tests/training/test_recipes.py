@@ -54,7 +54,7 @@ def test_every_recipe_lowers_its_own_loss(name, tmp_path):
     for number, stage in enumerate(recipe.stages.values()):
         before = own_loss(model, stage, dataset.train)
         (done,) = train(model, dataset, stage, tmp_path / str(number))
-        assert own_loss(model, stage, dataset.train) < 0.95 * before
+        assert own_loss(model, stage, dataset.train) < (0.95 if name in RATES else 0.9) * before
         assert done.steps == 40
     assert not model.training
     moved = changed(untrained, model)
