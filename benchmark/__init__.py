@@ -3,4 +3,4 @@
 Kept empty on purpose: importing a part imports that part only, so a plot starts without torch.
 """
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

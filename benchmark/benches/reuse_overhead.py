@@ -5,7 +5,6 @@
 One process, one thread, CPU clock; in each round all variants run once in random order, and the median of their ratios
 to the cascade without reuse in the same round is shown. "large" rounds of T2T-ViT-12 at 224 px, twice as
 many at batch 1; 0 leaves it out.
-Torch's operators: without our compiled functions (layers/native.py), as where there is no C++ compiler.
 products: the same ratio of the matrix products alone, run by themselves: what is left is moving and activating numbers.
 Their operands are kept for it, some 25 GB at a large batch of 64; products=0 leaves them out.
 """
@@ -72,7 +71,6 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
 
     from benchmark.cost.matrix_products import products_of, run_in_order
     from benchmark.models.dvt import DVT
-    from benchmark.models.layers.native_library import library, torch_operators_only
 
     models = {}
     for name, (feature, relation) in VARIANTS.items():
@@ -85,9 +83,6 @@ def _table(title: str, architecture: dict[str, Any], batch_size: int, rounds: in
     runs: dict[str, Callable[[], object]] = {
         name: lambda m=model: list(m.exits(batch)) for name, model in models.items()
     }
-    if library() is not None:
-        for name in ("none", "both"):
-            runs[f"{name}, torch's operators"] = torch_operators_only()(runs[name])
     runs["both, usual form"] = lambda: usual_exits(whole, batch)
     with torch.inference_mode():
         apart = max(

@@ -15,8 +15,6 @@ from typing import TypedDict
 
 import psutil
 
-from benchmark.hardware.compilers import native_compiler
-
 # The facts that a fingerprint's `id` hashes: it survives a kernel update, but not another CPU or torch version.
 IDENTIFYING_FACTS = ("cpu_model", "machine", "cores", "cores_physical", "cores_usable", "memory_gib", "gpus", "torch")
 
@@ -59,11 +57,8 @@ def fingerprint() -> dict[str, Fact]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
-        "native": (native_compiler() or ("", "none"))[1],  # compiler of the C++ kernels, or "none"
     }
-    # DVT's speed depends on whether the C++ kernels are used, hardly on which compiler built them.
-    alone = ["operators alone"] if facts["native"] == "none" else []
-    decisive = json.dumps([facts[key] for key in IDENTIFYING_FACTS] + alone).encode()
+    decisive = json.dumps([facts[key] for key in IDENTIFYING_FACTS]).encode()
     return {"id": hashlib.sha256(decisive).hexdigest()[:12], **facts}
 
 
@@ -91,12 +86,6 @@ def _read(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
-
-
-def instruction_set() -> str:
-    """The CPU's instruction set flags as Linux lists them; on other systems the CPU model."""
-    lines = _read("/proc/cpuinfo").splitlines()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), _cpu_model())
 
 
 def _cpu_model() -> str:

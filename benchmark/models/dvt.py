@@ -7,7 +7,7 @@ One class serves the published models and the small ones: grids, widths, depths 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -109,11 +109,17 @@ class DVT(nn.Module):
         return self._normalise(batch.inputs["pixels"]), None
 
     def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
-        """Run transformer `depth`."""
+        """Run transformer `depth`, head included."""
+        pixels, reused = self.advance(running, depth)
+        transformer = cast(Transformer, self.transformers[depth - 1])
+        assert reused is not None
+        return transformer.answer(reused.features), (pixels, reused)
+
+    def advance(self, running: Running, depth: int) -> Running:
+        """Run transformer `depth` without its head."""
         pixels, before = running
         transformer = self.transformers[depth - 1]
-        logits, reused = transformer(pixels, before, return_logits=self.relation_reuse and depth < self.num_exits)
-        return logits, (pixels, reused)
+        return pixels, transformer(pixels, before, return_logits=self.relation_reuse and depth < self.num_exits)
 
     def select(self, running: Running, rows: Tensor) -> Running:
         """Select images, their pixels and their reused tensors."""

@@ -120,9 +120,13 @@ class MultiExitBert(nn.Module):
 
     def stage(self, running: Running, depth: int) -> tuple[Tensor, Running]:
         """Run the layers up to exit `depth` from the exit before, and its head."""
+        hidden, mask = running = self.advance(running, depth)
+        return self.heads[depth - 1](self.encoder.output(hidden), mask), running
+
+    def advance(self, running: Running, depth: int) -> Running:
+        """Run the layers up to exit `depth` from the exit before, without its head."""
         hidden, mask = running
-        hidden = self.encoder.run(hidden, mask, (0, *self.layers)[depth - 1], self.layers[depth - 1])
-        return self.heads[depth - 1](self.encoder.output(hidden), mask), (hidden, mask)
+        return self.encoder.run(hidden, mask, (0, *self.layers)[depth - 1], self.layers[depth - 1]), mask
 
     def select(self, running: Running, rows: Tensor) -> Running:
         """Select texts by a mask (b,) or by row numbers, and remove padding that is no longer needed."""

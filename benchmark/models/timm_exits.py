@@ -115,10 +115,15 @@ class TimmExits(nn.Module):
 
     def stage(self, running: Tensor, depth: int) -> tuple[Tensor, Tensor]:
         """Run the blocks up to exit `depth` and its head."""
+        running = self.advance(running, depth)
+        return self.heads[depth - 1](running), running
+
+    def advance(self, running: Tensor, depth: int) -> Tensor:
+        """Run the blocks up to exit `depth` without its head."""
         first = self.blocks[depth - 2] if depth > 1 else 0
         for block in self.backbone.blocks[first : self.blocks[depth - 1]]:
             running = block(running)
-        return self.heads[depth - 1](running), running
+        return running
 
     def select(self, running: Tensor, rows: Tensor) -> Tensor:
         """Some images' tokens."""

@@ -121,6 +121,7 @@ def test_masking_without_compaction_saves_nothing(monkeypatch):
     task = TimedTask(policy, many, CPU, scenario="offline", batch=8)
     honest = executed_macs(model, task)
 
+    @torch.inference_mode()
     def masked(model, policy, window, refill=True):
         for batch in window:
             list(model.exits(batch))

@@ -127,14 +127,6 @@ def test_fingerprint_is_stable_and_knows_what_matters(monkeypatch):
     assert fingerprint()["id"] != first["id"]
 
 
-def test_fingerprint_knows_whether_operators_work_alone(monkeypatch):
-    ids = []
-    for found in (("g++", "12"), ("clang++", "14"), None):
-        monkeypatch.setattr(machine, "native_compiler", lambda found=found: found)
-        ids.append(fingerprint()["id"])
-    assert ids[0] == ids[1] != ids[2]
-
-
 def test_noise_gives_fractions():
     facts = noise(seconds=0.05)
     assert 0 <= facts["busy"] <= 1

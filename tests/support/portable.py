@@ -26,11 +26,10 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "ATEN_CPU_CAPABILITY": ("default", "avx2"),
     "ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2"),
-    "EXITBENCH_NATIVE": ("0", "1"),
     "OMP_NUM_THREADS": ("1", "2"),
 }
-PAIRWISE = ((0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0))
-OPPOSITE = ((0, 0, 0, 0), (1, 1, 1, 1))
+PAIRWISE = ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))
+OPPOSITE = ((0, 0, 0), (1, 1, 1))
 FOLDERS = ("tests/policies", "tests/run", "tests/engine", "tests/timing", "tests/models", "tests/attacks", "tests/cost",
            "tests/training", "tests/benches", "tests/test_api.py")  # fmt: skip
 QUICK_FOLDERS = ("tests/policies", "tests/engine/test_execute.py", "tests/engine/test_offline.py",

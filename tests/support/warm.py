@@ -130,10 +130,6 @@ def serve() -> None:
     silence_libraries()  # imports more
     watch_briefly()
     importlib.import_module("benchmark.sweep.preload")  # the rest, and all of it out of the collectors' way
-    # Compiled here, or each empty cache costs a run of the compiler.
-    importlib.import_module(
-        "benchmark.models.layers.native_library"
-    ).library()  # compiled here, or each empty cache costs a compiler
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -3,8 +3,9 @@
 Both pass tensors from a grid of g × g tokens (plus the class token) to a finer one. This step is a fixed linear
 operator: nearest-neighbour doubling, then adaptive average pooling to the finer grid.
 
-Each has two forms: block by block for gradients, and for all blocks at once without gradients. The second is the same
-arithmetic in a fraction of the operators and passes over memory; `native_reuse` is its compiled form for processors.
+Each has two forms of the same arithmetic. With gradients, under a compiler or exporter, and on a GPU the operator is a
+dense matrix product. A processor that runs torch eagerly applies it as weighted sums of at most four rows, for all
+blocks in one pass; this form is what MACs are counted on: interpolation is no matrix product, as in the released code.
 """
 
 from __future__ import annotations
@@ -88,44 +89,26 @@ class _SparseRows:
 
 
 class Upsample(nn.Module):
-    """Applies P along token axes, the class token at position 0 unchanged.
+    """Applies P along token axes, the class token at position 0 unchanged."""
 
-    A fine cell has at most four coarse neighbours, so P is applied as a weighted gather of rows:
-    interpolation, not a matrix product, as in the released code; it adds no MACs.
-    """
-
-    index: Tensor
-    weight: Tensor
+    operator: Tensor
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         operator = torch.block_diag(torch.ones(1, 1), upsampling(coarse, fine))  # (fine² + 1, coarse² + 1)
-        taps = int((operator > 0).sum(1).max())
-        weight, index = operator.topk(taps, dim=1)
-        self.register_buffer("index", index, persistent=False)  # (T', taps)
-        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("operator", operator, persistent=False)
+        self.fine = len(operator)  # T'
         self._all_bags = _SparseRows(operator)
         self._image_rows = _SparseRows(operator[:, 1:])  # the class token's row is empty: zeros
 
-    def _gather(self, rows: Tensor) -> Tensor:
-        """rows (T, n) -> (T', n)."""
-        weight = self.weight.to(rows.dtype)
-        if torch.compiler.is_compiling():  # indexing, which a compiler fuses with the operators around it
-            taps = zip(self.index.unbind(1), weight.unbind(1), strict=True)
-            return sum((rows[index] * share[:, None] for index, share in taps), start=rows.new_zeros(()))
-        return F.embedding_bag(self.index, rows, per_sample_weights=weight, mode="sum")
-
     def tokens(self, x: Tensor) -> Tensor:
         """Features x (b, T, d) -> (b, T', d)."""
-        b, t, d = x.shape
-        return self._gather(x.transpose(0, 1).reshape(t, b * d)).view(-1, b, d).transpose(0, 1)
+        return torch.matmul(self.operator.to(x.dtype), x)
 
     def relations(self, x: Tensor) -> Tensor:
         """Attention logits x (b, H, T, T) -> (b, H, T', T'), rows and columns."""
-        b, h, t, _ = x.shape
-        x = self._gather(x.permute(2, 0, 1, 3).reshape(t, b * h * t)).view(-1, b, h, t)  # (T', b, H, T)
-        x = self._gather(x.permute(3, 1, 2, 0).reshape(t, -1)).view(-1, b, h, len(self.index))  # columns first
-        return x.permute(1, 2, 3, 0)
+        operator = self.operator.to(x.dtype)
+        return torch.matmul(operator, torch.matmul(x, operator.t()))
 
     def image_tokens(self, x: Tensor) -> Tensor:
         """Without gradients: image tokens x (…, T - 1, d), contiguous -> (…, T', d), zeros at the class token."""
@@ -211,9 +194,9 @@ class RelationReuse(nn.Module):
         hidden = F.gelu(_pointwise(self.conv1, logits.flatten(2)))
         return _pointwise(self.conv2, hidden).view_as(logits)
 
-    def forward(self, relations: list[Tensor]) -> tuple[Tensor, ...]:
-        """L × (b, H, T, T) -> the same: each block upsamples its own."""
-        return self.mixed(relations).chunk(self.depth, 1)
+    def forward(self, relations: list[Tensor], upsample: Upsample) -> tuple[Tensor, ...]:
+        """L × (b, H, T, T) -> L upsampled logits (b, H, T', T')."""
+        return upsample.relations(self.mixed(relations)).chunk(self.depth, 1)
 
     def biases(self, relations: list[Tensor], upsample: Upsample) -> Iterator[Tensor]:
         """Without gradients: L upsampled logits (b, H, T', T'), contiguous, each computed when it is needed.
@@ -222,7 +205,7 @@ class RelationReuse(nn.Module):
         in cache; the coarse logits are transposed rather than the fine ones, which are three to seven times as many.
         """
         b, heads, t, _ = relations[0].shape
-        fine = len(upsample.index)
+        fine = upsample.fine
         step = max(1, BLOCK_SIZE // (self.depth * heads * fine * t))
         if step >= b:
             columns = upsample.along_rows(self.mixed(relations).transpose(2, 3).contiguous())  # (b, L · H, T', T)

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.layers.native_library import can_run_native
-from benchmark.models.layers.native_reuse import CoarseContext, CoarseLogits, NativeContexts, NativeRelations, attend
 from benchmark.models.layers.reuse import FeatureReuse, RelationReuse, Reused, StackedFeatureReuse, Upsample
 
 
@@ -34,9 +32,6 @@ def _linear(layer: nn.Module, x: Tensor) -> Tensor:
     return F.linear(x, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(x)
 
 
-Bias = Tensor | CoarseLogits  # attention logits added in a block: upsampled, or still coarse
-Context = Tensor | CoarseContext  # reused features, likewise
-
 FEW = 16_384  # below so many numbers oneDNN's GELU is slower than torch's own
 SHORT = 128  # up to so many tokens plain products are faster than a CPU's fused attention, on one image
 
@@ -56,19 +51,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.width, spec.width)
 
-    def forward(
-        self, x: Tensor, bias: Bias | None, return_logits: bool, native: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) if requested.
-
-        native: by the compiled library, to which alone a bias may come coarse.
-        """
+    def forward(self, x: Tensor, bias: Tensor | None, return_logits: bool) -> tuple[Tensor, Tensor | None]:
+        """x (b, T, width), bias (b, H, T, T) -> (b, T, width), and the logits (b, H, T, T) if requested."""
         b, t, width = x.shape
         qkv = _linear(self.qkv, x)  # (b, T, 3 · width)
-        if native or isinstance(bias, CoarseLogits):
-            assert not isinstance(bias, Tensor)
-            x, logits = attend(qkv, self.heads, bias, return_logits)
-            return _linear(self.proj, x), logits
         qkv = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, b, H, T, d)
         logits = None
         if torch.is_grad_enabled() and return_logits:
@@ -122,19 +108,17 @@ class Block(nn.Module):
         keep = torch.empty(len(x), 1, 1, device=x.device).bernoulli_(1 - self.drop_path)
         return x * keep / (1 - self.drop_path)
 
-    def _second_norm(self, x: Tensor, context: Context | None) -> Tensor:
+    def _second_norm(self, x: Tensor, context: Tensor | None) -> Tensor:
         """x (b, T, width), context (b, T, reuse_width) -> the norm of both (b, T, width + reuse_width)."""
-        if isinstance(context, CoarseContext):
-            return context.norm_concatenated(x, self.norm2.weight, self.norm2.bias, self.eps)
         wide = x if context is None else torch.cat([x, context], -1)
         return torch.layer_norm(wide, (self.wide,), self.norm2.weight, self.norm2.bias, self.eps)
 
     def forward(
-        self, x: Tensor, bias: Bias | None, context: Context | None, return_logits: bool, native: bool = False
+        self, x: Tensor, bias: Tensor | None, context: Tensor | None, return_logits: bool
     ) -> tuple[Tensor, Tensor | None]:
         """x (b, T, width), bias (b, H, T, T), context (b, T, reuse_width) -> x and the attention logits."""
         normed = torch.layer_norm(x, x.shape[-1:], self.norm1.weight, self.norm1.bias, self.eps)
-        attended, logits = self.attn.forward(normed, bias, return_logits, native)
+        attended, logits = self.attn.forward(normed, bias, return_logits)
         x = x + self._drop(attended)
         hidden = _gelu(_linear(self.fc1, self._second_norm(x, context)))
         return x + self._drop(_linear(self.fc2, hidden)), logits
@@ -176,9 +160,6 @@ class Transformer(nn.Module):
         self.relation_reuse = RelationReuse(spec.depth, spec.heads) if relation_reuse else None
         reuses = cast("list[FeatureReuse]", [block.feature_reuse for block in self.blocks] if feature_reuse else [])
         self.all_contexts = StackedFeatureReuse(reuses)
-        if self.upsample is not None:
-            self.native_contexts = NativeContexts(reuses, self.upsample) if reuses else None
-            self.native_relations = NativeRelations(self.relation_reuse, self.upsample) if self.relation_reuse else None
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -191,40 +172,40 @@ class Transformer(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, pixels: Tensor, before: Reused | None, return_logits: bool) -> tuple[Tensor, Reused]:
-        """Normalised pixels (b, c, S, S) -> logits (b, C), and the tensors that the next transformer may reuse.
+    def answer(self, features: Tensor) -> Tensor:
+        """Features (b, T, width) -> logits (b, C), from the class token."""
+        last = torch.layer_norm(features[:, 0], features.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
+        return _linear(self.head, last)
 
-        return_logits: also return each block's attention logits, which costs torch's fused attention kernel, not ours.
+    def forward(self, pixels: Tensor, before: Reused | None, return_logits: bool) -> Reused:
+        """Normalised pixels (b, c, S, S) -> the tensors that `answer` reads and the next transformer may reuse.
+
+        return_logits: also return each block's attention logits, which torch's fused attention kernel keeps to itself.
         """
         x = self.tokens(pixels)
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed  # (b, T, width)
-        native = can_run_native(x, self.cls_token)
-        biases, contexts = self._reused(before, native)
+        biases, contexts = self._reused(before)
         relations = []
         for block, bias, context in zip(self.blocks, biases, contexts, strict=True):
             assert isinstance(block, Block)
-            x, logits = block.forward(x, bias, context, return_logits, native)
+            x, logits = block.forward(x, bias, context, return_logits)
             if logits is not None:
                 relations.append(logits)
-        last = torch.layer_norm(x[:, 0], x.shape[-1:], self.norm.weight, self.norm.bias, self.spec.eps)
-        return _linear(self.head, last), Reused(x, relations)
+        return Reused(x, relations)
 
-    def _reused(self, before: Reused | None, native: bool) -> tuple[Iterable[Bias | None], Iterable[Context | None]]:
+    def _reused(self, before: Reused | None) -> tuple[Iterable[Tensor | None], Iterable[Tensor | None]]:
         """Inputs of each block in turn: attention logits to add (b, H, T, T), and features (b, T, reuse_width)."""
-        biases: Iterable[Bias | None] = [None] * len(self.blocks)
-        contexts: Iterable[Context | None] = [None] * len(self.blocks)
+        biases: Iterable[Tensor | None] = [None] * len(self.blocks)
+        contexts: Iterable[Tensor | None] = [None] * len(self.blocks)
         upsample, mix = self.upsample, self.relation_reuse
         if upsample is None or before is None:
             return biases, contexts
         reuses = cast("list[FeatureReuse]", [block.feature_reuse for block in self.blocks])
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or before.features.device.type != "cpu":
             if mix is not None:
-                biases = map(upsample.relations, mix(before.relations))
+                biases = mix(before.relations, upsample)
             if reuses[0] is not None:
                 contexts = (reuse(before.features, upsample) for reuse in reuses)
-        elif native:
-            biases = biases if self.native_relations is None else self.native_relations(before.relations)
-            contexts = contexts if self.native_contexts is None else self.native_contexts(before.features)
         else:
             biases = biases if mix is None else mix.biases(before.relations, upsample)
             contexts = contexts if reuses[0] is None else self.all_contexts(before.features, upsample)

@@ -1,14 +1,10 @@
 """What runs without gradients is another form of what trains: the same numbers, and never those of older weights."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 from small_models import small_dvt
 
 from benchmark.benches.reuse_overhead import main, usual_exits
-from benchmark.hardware.compilers import native_compiler
-from benchmark.models.layers.native_library import torch_operators_only
 from benchmark.models.layers.reuse import FeatureReuse, RelationReuse, StackedFeatureReuse, Upsample
 from benchmark.models.layers.tokens import ConvStem
 from benchmark.run.trace import full_depth
@@ -24,11 +20,10 @@ def batch(count: int) -> Batch:
 
 @pytest.mark.parametrize("reuse", [(True, True), (True, False), (False, True), (False, False)], ids=str)
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("how", [nullcontext, torch_operators_only])
-def test_logits_without_gradients_are_those_with(reuse, count, how):
+def test_logits_without_gradients_are_those_with(reuse, count):
     model = small_dvt(feature_reuse=reuse[0], relation_reuse=reuse[1])
     trained = full_depth(model, batch(count)).detach()
-    with torch.no_grad(), how():
+    with torch.no_grad():
         torch.testing.assert_close(full_depth(model, batch(count)), trained, atol=1e-5, rtol=1e-5)
 
 
@@ -54,7 +49,7 @@ def test_all_blocks_at_once_are_block_by_block(coarse, fine, count):
     with torch.no_grad():
         for got, reuse in zip(StackedFeatureReuse(reuses)(features, upsample), reuses, strict=True):
             torch.testing.assert_close(got, reuse(features, upsample), atol=1e-4, rtol=1e-4)
-        wanted = [upsample.relations(one) for one in mix(relations)]
+        wanted = mix(relations, upsample)
         for got, one in zip(mix.biases(relations, upsample), wanted, strict=True):
             torch.testing.assert_close(got, one, atol=1e-5, rtol=1e-5)
 
@@ -97,7 +92,6 @@ def test_the_bench_prints_its_table_and_refuses_other_words(capsys):
     assert main(["rounds=1", "large=0"]) == 0
     shown = capsys.readouterr().out
     assert "both, usual form" in shown
-    assert ("both, torch's operators" in shown) == (native_compiler() is not None)
     assert shown.count("none ") == 2
     assert main(["rounds=1", "large=0", "products=0"]) == 0
     rows = [
