@@ -1,4 +1,4 @@
-"""The command line: `exitbench run | train | leaderboard | plots | site | ls | validate | bench | doctor`.
+"""The command line: `exitbench run | train | export | leaderboard | plots | site | ls | validate | bench | doctor`.
 
 Parses the arguments and calls the command. Each command is one file in `benchmark/cli`, imported only when called.
 """
@@ -35,7 +35,8 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="measure one combination, or a sweep with -m")
     run.add_argument("-m", "--multirun", action="store_true", help="every combination of comma-separated choices")
     train = commands.add_parser("train", help="train a model's exits and write weights and card")
-    for command in (run, train):
+    export = commands.add_parser("export", help="a model and its exit rule as ONNX graphs that run without torch")
+    for command in (run, train, export):
         command.add_argument("--config-dir", default="", help="a folder with your own choices, laid out as conf/")
         command.add_argument("overrides", nargs="*", help="key=value, for example model=dvt_fashion limit=200")
 

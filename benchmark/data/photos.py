@@ -29,7 +29,7 @@ class Photos(Sequence[ImageSample]):
     """
 
     def __init__(self, source: Pictures, rows: Sequence[int], resize: int, crop: int) -> None:
-        self._source, self._rows, self._resize, self._crop = source, list(rows), resize, crop
+        self._source, self._rows, self.resize, self._crop = source, list(rows), resize, crop
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -40,9 +40,9 @@ class Photos(Sequence[ImageSample]):
     def __getitem__(self, index: slice) -> Photos: ...
     def __getitem__(self, index: int | slice) -> ImageSample | Photos:
         if isinstance(index, slice):
-            return Photos(self._source, self._rows[index], self._resize, self._crop)
+            return Photos(self._source, self._rows[index], self.resize, self._crop)
         row = self._rows[index]
-        pixels = centre(self._source.encoded(row), self._resize, self._crop, self._source.name(row))
+        pixels = centre(self._source.encoded(row), self.resize, self._crop, self._source.name(row))
         return ImageSample(row, self._source.labels[row], pixels)
 
     def faults(self) -> list[str]:
@@ -61,7 +61,7 @@ class Photos(Sequence[ImageSample]):
 
     def at(self, positions: Sequence[int]) -> Photos:
         """The photographs at these positions, in this order, still encoded."""
-        return Photos(self._source, [self._rows[position] for position in positions], self._resize, self._crop)
+        return Photos(self._source, [self._rows[position] for position in positions], self.resize, self._crop)
 
 
 def verify(*splits: Sequence[Sample]) -> None:

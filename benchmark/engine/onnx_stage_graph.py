@@ -82,7 +82,7 @@ class Stage:
         with torch.inference_mode(False), torch.no_grad():
             self.after = self._run(*self.arrays)[1]
         self.sources, self.next_spec = self._followed()
-        self.outputs = ("columns", *(f"carried_{n}" for n, s in enumerate(self.sources) if s is not None and s >= 0))
+        self.outputs = ("columns", *(f"next_{n}" for n, s in enumerate(self.sources) if s is not None and s >= 0))
 
     def _run(self, *arrays: Tensor) -> tuple[Tensor, Any]:
         if self.batch is not None:
@@ -122,15 +122,21 @@ class Stage:
             ]
             return (columns, *handed_on)
 
-        inputs = [f"{name}_in" for name in self.names]
         onnx_graphs.export(
-            self.model, function, self.arrays, (inputs, self.outputs), path,
+            self.model, function, self.arrays, (self.names, self.outputs), path,
             free_axes=self.free_axes, what=f"stage {self.depth}",
         )  # fmt: skip
 
     def described(self, path: Path) -> StageGraph:
-        inputs = tuple(f"{name}_in" for name in self.names)
-        return StageGraph(path, inputs, self.outputs, self.sources, self.next_spec)
+        return StageGraph(path, self.names, self.outputs, self.sources, self.next_spec)
+
+    def handed_on(self) -> dict[str, str]:
+        """Name of each input of the next stage -> the output or input of this one that it is."""
+        return {
+            f"carried_{n}": self.outputs[source] if source >= 0 else self.names[-1 - source]
+            for n, source in enumerate(self.sources)
+            if source is not None
+        }
 
 
 def _widened(array: Tensor) -> Tensor:

@@ -27,6 +27,10 @@ class AlwaysFirst(ThresholdPolicy):
         if self.threshold != -math.inf:
             raise ExitbenchError(f"policy.threshold: expected -.inf, as always_first has none, got {self.threshold}")
 
+    def fixed_exit(self, num_exits: int) -> int:
+        """Exit 1."""
+        return 1
+
     def at(self, threshold: float) -> Self:
         """The rule itself."""
         return self

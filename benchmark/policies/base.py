@@ -77,6 +77,10 @@ class ThresholdPolicy(ABC):
         """
         return None
 
+    def fixed_exit(self, num_exits: int) -> int | None:
+        """The exit that every sample takes whatever its logits, 1 … E; None for a rule that looks at them."""
+        return None
+
     def at(self, threshold: float) -> Self:
         """The same rule with another threshold."""
         return replace(self, threshold=threshold)

@@ -27,6 +27,10 @@ class Never(ThresholdPolicy):
         if self.threshold != math.inf:
             raise ExitbenchError(f"policy.threshold: expected .inf, as never has none, got {self.threshold}")
 
+    def fixed_exit(self, num_exits: int) -> int:
+        """Exit E."""
+        return num_exits
+
     def at(self, threshold: float) -> Self:
         """The rule itself."""
         return self

@@ -219,7 +219,7 @@ def _exits(test: Trace, macs: Tensor, metric: Metric, policy: ThresholdPolicy) -
 
 def _predicts(policy: ThresholdPolicy) -> bool:
     """Whether the rule's signal is a claim that an exit is right: not of a bound, and not of what never looks."""
-    return policy.reads != "hindsight" and policy.name not in ("never", "always_first", "random")
+    return policy.reads != "hindsight" and policy.name not in ("never", "always_first", "fixed_exit", "random")
 
 
 def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: Metric) -> Section:

@@ -6,12 +6,13 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.types import Unwritable
+from benchmark.types import ExitbenchError, Unwritable
 
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -44,6 +45,32 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, marker: str, what: str) -> Iterator[Path]:
+    """An empty folder beside `path`. It becomes `path` when the block succeeds and is removed when it fails.
+
+    marker: a file that shows that a folder in the way is `what`, such as "an earlier site", and may be replaced.
+
+    Raises:
+        ExitbenchError: `path` holds something else.
+        Unwritable: it cannot be written.
+    """
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).is_file())):
+        raise ExitbenchError(f"expected an empty folder or {what} at {path}, got something else; name another")
+    building = path.with_name(f".{path.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        building.mkdir(parents=True)
+        yield building
+        if path.exists():
+            shutil.rmtree(path)
+        building.rename(path)
+    except OSError as error:
+        raise Unwritable(f"cannot write {path}: {error.strerror}; is the disk full?") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from benchmark.records.gather import no_collecting
 from benchmark.records.schema import Section
 from benchmark.records.site import board_rows, charts, method, record_pages, vendored
 from benchmark.types import ExitbenchError
+from benchmark.utils.files import new_folder
 
 Row = dict[str, board_rows.Cell]
 Track = Callable[[Sequence[Path]], Iterable[Path]]
@@ -80,17 +80,16 @@ def build(folders: Sequence[Path], out: Path, track: Track = lambda items: items
     if not len(table):
         raise ExitbenchError(f"site: expected records in {', '.join(map(str, folders))}, got none")
     scripts, text = vendored.scripts(), column_meanings.source()
-    building = _fresh(out)
     rows = board_rows.board_rows(table)
-    _write_pages(building, text, rows)
-    for name, content in scripts.items():
-        _write(building / "assets" / name, content)
-    for file in (resources.files("benchmark.records.site") / "static").iterdir():
-        _write(building / "assets" / file.name, file.read_text(encoding="utf-8"))
-    queries = _write_records(building / "data" / "records", folders, rows, track)
-    _write_data(building / "data", text, rows, queries)
-    _write(building / MARKER, json.dumps({"exitbench": __version__, "records": len(rows)}))
-    _swap(building, out)
+    with new_folder(out, MARKER, "an earlier site") as building:
+        _write_pages(building, text, rows)
+        for name, content in scripts.items():
+            _write(building / "assets" / name, content)
+        for file in (resources.files("benchmark.records.site") / "static").iterdir():
+            _write(building / "assets" / file.name, file.read_text(encoding="utf-8"))
+        queries = _write_records(building / "data" / "records", folders, rows, track)
+        _write_data(building / "data", text, rows, queries)
+        _write(building / MARKER, json.dumps({"exitbench": __version__, "records": len(rows)}))
     files = [file for file in out.rglob("*") if file.is_file()]
     return Built(len(rows), len(files), sum(file.stat().st_size for file in files), problems)
 
@@ -160,31 +159,6 @@ def _write_records(folder: Path, sources: Sequence[Path], rows: Sequence[Row], t
 def _script(value: object) -> str:
     """JSON that may stand inside a script: no text of a record can end it."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _fresh(out: Path) -> Path:
-    """An empty folder beside `out` to build in.
-
-    Raises:
-        ExitbenchError: `out` holds something else than a site.
-    """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file())):
-        raise ExitbenchError(
-            f"site: expected an empty folder or an earlier site at {out}, got something else; name another"
-        )
-    building = out.with_name(f".{out.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        building.mkdir(parents=True)
-    except OSError as error:
-        raise ExitbenchError(f"site: cannot write {out}: {error.strerror}") from error
-    return building
-
-
-def _swap(building: Path, out: Path) -> None:
-    if out.exists():
-        shutil.rmtree(out)
-    building.rename(out)
 
 
 def _write(path: Path, content: str) -> None:
