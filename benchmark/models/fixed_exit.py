@@ -39,8 +39,8 @@ class FixedExit(nn.Module):
         self.kind: str = self.model.kind
         self.extra_columns: int = getattr(model, "extra_columns", 0)
         self.settings = {**getattr(model, "settings", {}), "fixed_exit": exit}
+        self._skips = hasattr(model, "advance")
         self.weights_hash: str = getattr(model, "weights_hash", "untrained")
-        self._advance = getattr(model, "advance", lambda running, depth: model.stage(running, depth)[1])
 
     def collate(self, samples: Sequence[Any]) -> Batch:
         """See `EarlyExitModel`."""
@@ -61,7 +61,7 @@ class FixedExit(nn.Module):
     def stage(self, running: Any, depth: int) -> tuple[Tensor, Any]:
         """See `StagedModel`: everything up to the exit."""
         for before in range(1, self.exit):
-            running = self._advance(running, before)
+            running = self.model.advance(running, before) if self._skips else self.model.stage(running, before)[1]
         return self.model.stage(running, self.exit)
 
     def select(self, running: Any, rows: Tensor) -> Any:

@@ -69,7 +69,7 @@ def _time(model: EarlyExitModel, task: TimedTask) -> Latency:
     extra: dict[str, Any] = {"weight_bytes": meters.weight_bytes(model)}
     graphs = 0
     if task.hardware.compiler != "eager":
-        compilation = _compile(model, task, batches, units)
+        compilation = compile_placed(model, task, batches, units)
         extra |= {**compilation, "compile_s": placing_s + compilation["compile_s"]}
         graphs = _graph_count(model)
     elif not is_reference_precision(task.hardware):
@@ -94,7 +94,10 @@ def _watch(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch]) -> 
     return stopwatch(model, task.policy, batches, task.hardware, limits=task.limits, seed=seed)
 
 
-def _compile(model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch], units: Sequence[offline.Window]) -> Any:
+def compile_placed(
+    model: EarlyExitModel, task: TimedTask, batches: Sequence[Batch], units: Sequence[offline.Window]
+) -> Any:
+    """Compile or export all stages of a placed model by running every unit; fields of `Latency`."""
     if task.hardware.compiler == "onnxruntime":
         from benchmark.engine import onnx_stages
 

@@ -16,7 +16,7 @@ from benchmark.policies.replay import trace_depths
 from benchmark.run.pipeline import take
 from benchmark.run.settings import rule_arguments
 from benchmark.run.trace_cache import traced
-from benchmark.types import Batch, ExitbenchError, Hardware, Sample
+from benchmark.types import Batch, Dataset, ExitbenchError, Hardware, Sample, Trace
 
 CPU = Hardware("bench", "cpu", "float32", 1)  # what benches time on: one thread
 
@@ -31,6 +31,8 @@ class Family:
     batches: Sequence[Batch]  # of one sample each
     mac_speedup: float  # of these samples, by replay
     config: dict[str, Any] = field(default_factory=dict)  # what `model` is built from, for worker processes
+    dataset: Dataset | None = None
+    calibration: Trace | None = None  # what the threshold was chosen on
 
 
 def load_family(name: str, samples: int, seed: int = 0) -> Family:
@@ -50,7 +52,9 @@ def load_family(name: str, samples: int, seed: int = 0) -> Family:
     trace = traced(model, chosen, 64, "cpu", "float32", "trace")
     spent, depth = table(cost(model, trace.lengths.tolist()), trace.lengths), trace_depths(policy, trace)
     promise = float(spent[:, -1].sum() / spent[torch.arange(len(depth)), depth - 1].sum())
-    return Family(model, policy, chosen, [model.collate([sample]) for sample in chosen], promise, config)
+    return Family(
+        model, policy, chosen, [model.collate([sample]) for sample in chosen], promise, config, dataset, clean
+    )
 
 
 def parse_options(bench: str, defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
