@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from attack_doubles import reader
+from small_encoders import encoder
 from small_models import image_samples, small_dvt, text_samples
 from torch import nn
 
@@ -220,3 +221,12 @@ def test_profiles_that_cannot_be(field, value, monkeypatch):
     profile = {"device": "cpu", "dtype": "float32", field: value}
     with pytest.raises(ExitbenchError, match="onnxruntime wants device cpu and dtype float32"):
         resolve("ort", threads=1, compiler="onnxruntime", **profile)
+
+
+@pytest.mark.parametrize("family", ["mpnet", "deberta_v3", "modernbert"])
+def test_encoders_with_relative_positions_equal_torch_at_every_length(family):
+    model, samples = encoder(family, layers=(1, 3)), text_samples(6)
+    sessions = StageSessions(model)
+    for rows in (slice(0, 1), slice(0, 6), slice(5, 6)):
+        batch = model.collate(samples[rows])
+        assert _apart(_columns(model, batch), _columns(sessions, batch)) < 1e-5

@@ -90,7 +90,8 @@ class ModernBert(Bert):
         """What a layer may attend to: (b or 1, 1, 1 or T, T) of bools, additive for eager attention; None for all."""
         keys = None if mask is None else mask[:, None, None, :].bool()
         window = self.config.sliding_window  # tokens to each side
-        if kind == "sliding_attention" and len(place) > window + 1:
+        # Texts within the window need no mask; a compiled layer has one, as it must not depend on the length.
+        if kind == "sliding_attention" and (torch.compiler.is_compiling() or len(place) > window + 1):
             near = ((place[:, None] - place[None, :]).abs() <= window)[None, None]  # (1, 1, T, T)
             keys = near if keys is None else near & keys
         eager = self.config._attn_implementation == "eager"
