@@ -82,21 +82,21 @@ def measure(name: str, runtimes: Sequence[str], samples: int, threads: int, seco
 
 
 def _ways(one: Family, runtime: str, hardware: Hardware, fixed: int | None, twin: Any) -> dict[str, Run]:
-    placed = _ready(one.model, one, hardware)
+    placed = ready(one.model, one, hardware)
     ways: dict[str, Run] = {
         FULL: partial(run_full, placed),
         EARLY: partial(run_early, placed, one.policy),
     }
     if fixed is not None:
-        ways[STATIC] = partial(run_full, _ready(FixedExit(one.model, fixed).eval(), one, hardware))
+        ways[STATIC] = partial(run_full, ready(FixedExit(one.model, fixed).eval(), one, hardware))
     if twin is not None:
-        ways[TWIN] = partial(run_full, _ready(twin, one, hardware))
+        ways[TWIN] = partial(run_full, ready(twin, one, hardware))
     if hardware.compiler == "onnxruntime":
-        ways[WHOLE] = partial(run_full, _ready(WholeGraph(one.model, one.model.num_exits).eval(), one, hardware))
+        ways[WHOLE] = partial(run_full, ready(WholeGraph(one.model, one.model.num_exits).eval(), one, hardware))
     return {f"{runtime} {way}": run for way, run in ways.items()}
 
 
-def _ready(model: Any, one: Family, hardware: Hardware) -> Any:
+def ready(model: Any, one: Family, hardware: Hardware) -> Any:
     """The model on a runtime, compiled for the batches that will be timed."""
     placed = place(model, hardware)
     if hardware.compiler != "eager":

@@ -1,0 +1,89 @@
+"""Milliseconds to each exit of one model by input length, measured in one process, and a policy's own time beside."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmark.benches.support.runtime_ways import ready
+from benchmark.benches.support.setup import load_family
+from benchmark.config.compose import build, compose
+from benchmark.engine.execute import run_early, run_full
+from benchmark.models.fixed_exit import FixedExit
+from benchmark.policies.replay import trace_depths
+from benchmark.run.trace_cache import traced
+from benchmark.timing.rounds import Run
+from benchmark.timing.side_by_side import time_side_by_side
+from benchmark.timing.timed_section import timed_section
+from benchmark.types import Batch, Hardware, StagedModel
+from benchmark.utils.library_logging import silence_libraries
+
+LENGTHS = 6  # of texts, from the shortest to the longest timed sample
+
+
+class ExitTimes(NamedTuple):
+    """One process's times, milliseconds: to_exit and alone (L, E), and early exit's and full depth's mean on samples.
+
+    lengths, depths (n,): of the timed samples; the rule's exits, for a prediction of those means.
+    """
+
+    weights: str
+    grid: list[int]
+    to_exit: Any
+    alone: Any
+    lengths: list[int]
+    depths: list[int]
+    early_ms: float
+    full_ms: float
+
+
+def measure(name: str, profile: str, samples: int, batch: int, seconds: float, process: int) -> ExitTimes:
+    """Everything that one process measures of one model; called in a fresh process."""
+    silence_libraries()
+    hardware: Hardware = build(compose("config", [f"hardware={profile}"]).hardware)
+    torch.set_num_threads(hardware.threads)
+    one = load_family(name, samples)
+    trace = traced(one.model, one.samples, 64, "cpu", "float32", "trace")
+    grid = _grid(trace.lengths.tolist())
+    units = [_repeated(one.model.probe(length), batch) for length in grid]
+    exits, weights = range(1, one.model.num_exits + 1), str(one.model.weights_hash)
+    placed = ready(one.model, one, hardware)
+    ways: dict[str, Run] = {f"to {exit}": partial(run_to_exit, placed, exit) for exit in exits}
+    if isinstance(one.model, StagedModel):
+        ways |= {f"alone {exit}": partial(run_full, ready(FixedExit(one.model, exit).eval(), one, hardware))
+                 for exit in exits}  # fmt: skip
+    own: dict[str, Run] = {"early": partial(run_early, placed, one.policy), "full": partial(run_full, placed)}
+    with timed_section(hardware) as (clock, headline, _), torch.inference_mode():
+        table = time_side_by_side(ways, units, clock, headline, seconds / 2, min_passes=9, seed=process)
+        live = time_side_by_side(own, one.batches, clock, headline, seconds / 2, seed=process)
+    middle = {way: np.median(found, axis=1) for way, found in table.items()}  # (L,)
+    to_exit = np.stack([middle[f"to {exit}"] for exit in exits], 1)
+    alone = np.stack([middle.get(f"alone {exit}", middle[f"to {exit}"]) for exit in exits], 1)
+    early_ms, full_ms = (float(np.median(live[way], axis=1).mean()) for way in ("early", "full"))
+    depths = trace_depths(one.policy, trace).tolist()
+    return ExitTimes(weights, grid, to_exit, alone, trace.lengths.tolist(), depths, early_ms, full_ms)
+
+
+@torch.inference_mode()
+def run_to_exit(model: Any, exit: int, batch: Batch) -> torch.Tensor:
+    """The columns of one exit: all stages and heads up to it, and nothing deeper."""
+    generator = model.exits(batch)
+    for _ in range(exit - 1):
+        next(generator)
+    columns = next(generator)
+    generator.close()
+    return columns
+
+
+def _grid(lengths: list[int]) -> list[int]:
+    """Lengths to time: [0] for images, else up to LENGTHS from the shortest to the longest."""
+    return sorted({round(value) for value in np.linspace(min(lengths), max(lengths), LENGTHS)})
+
+
+def _repeated(one: Batch, count: int) -> Batch:
+    """A batch of one sample repeated."""
+    inputs = {name: value.repeat(count, *[1] * (value.dim() - 1)) for name, value in one.inputs.items()}
+    return Batch(inputs, one.lengths.repeat(count))
