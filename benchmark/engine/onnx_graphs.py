@@ -19,6 +19,7 @@ from benchmark.types import ExitbenchError
 
 PACKAGES = ("onnxruntime", "onnx", "onnxscript")
 INSTALL = "pip install 'exitbench[onnx]'"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # in the exporters' messages
 
 
 def versions() -> dict[str, str]:
@@ -119,7 +120,7 @@ def _one_line_errors(what: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """The operator and place that an exporter's error names, as far as it does."""
-    text = "\n".join(str(one) for one in _chain(error))
+    text = _COLOURS.sub("", "\n".join(str(one) for one in _chain(error)))
     if "Constraints violated" in text or "specialized" in text:
         return (
             "it fixes the size of a batch; len(x), int(x) or a comparison of sizes does that: use x.shape[0], "
@@ -128,7 +129,7 @@ def _reason(error: BaseException) -> str:
     operator = re.search(r"(aten[.:]+[\w.:]+|No ONNX function found for [^\n]+|[Uu]nsupported[^\n]+)", text)
     frames = re.findall(r'File "[^"]*/([^/"]+\.py)", line (\d+), in (\w+)', text)
     place = f" (at {frames[-1][0]}:{frames[-1][1]} in {frames[-1][2]})" if frames else ""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return (f"operator {operator[1]}: " if operator else "") + first[:200] + place
 
 
