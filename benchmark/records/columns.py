@@ -41,12 +41,18 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("metric", "split", "twin_id", "created", "reasons"), "text"),
     **dict.fromkeys(("gain_lost_lo", "gain_lost_hi", "gain_lost_layers_lo", "gain_lost_layers_hi"), "number"),
     **dict.fromkeys(("gain_lost_macs_lo", "gain_lost_macs_hi", "queries_mean_lo", "queries_mean_hi"), "number"),
+    **dict.fromkeys(("overthinking", "underthinking", "oracle_gap"), "number"),
+    **dict.fromkeys(("nonmonotone_25", "nonmonotone_50", "exit_leak", "exit_leak_chance"), "number"),
     **dict.fromkeys(("exits", "curve", "results", "config", "examples", "attack"), "object"),
     **dict.fromkeys(("machine", "provenance"), "object"),
 }
 GAIN_INTERVALS = [f"gain_lost{kind}_{end}" for kind in ("", "_layers", "_macs") for end in ("lo", "hi")]
+EXIT_BEHAVIOUR = (
+    *("overthinking", "underthinking", "oracle_gap"),
+    *("nonmonotone_25", "nonmonotone_50", "exit_leak", "exit_leak_chance"),
+)
 # Later columns: a CSV written before them is read as if they were empty.
-ADDED_COLUMNS = {*GAIN_INTERVALS, "queries_mean_lo", "queries_mean_hi"}
+ADDED_COLUMNS = {*GAIN_INTERVALS, "queries_mean_lo", "queries_mean_hi", *EXIT_BEHAVIOUR}
 OBJECTS = [name for name, kind in COLUMNS.items() if kind == "object"]  # whole sections of the record
 CSV_COLUMNS = [name for name, kind in COLUMNS.items() if kind != "object"]
 # Numbers differ across these for reasons that are not the model's or the policy's: rows are ranked within one.
@@ -73,6 +79,7 @@ def row(record: Record) -> Row:
         **{name: attack.get(name) for name in ("queries_mean_lo", "queries_mean_hi")},
         **{name: getattr(record, name) for name in ("status", "record_id", "created", *OBJECTS)},
         **{name: latency.get(name) for name in (*_CLOCKED, *_METERED)},
+        **{name: results.get("exit_behaviour", {}).get(name) for name in EXIT_BEHAVIOUR},
         **_shift(results.get("precision_shift", {})),
         "threshold": record.operating_point.get("threshold"),
         "accuracy": accuracy.get("value"),

@@ -47,6 +47,9 @@ def _pairs(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
         yield f"{name}.n", results[name]["n"], record.data["n"]
         yield f"{name}.stderr", results[name]["stderr"], _stderr(results[name]["value"], results[name]["n"])
     yield "accuracy_full", results["accuracy_full"]["value"], record.exits[-1]["accuracy"]
+    if behaviour := results.get("exit_behaviour"):
+        gap = behaviour["oracle_accuracy"] - results["accuracy"]["value"]
+        yield "exit_behaviour.oracle_gap", behaviour["oracle_gap"], gap
     if latency.get("unreliable"):
         yield "status", record.status, "failed" if record.status == "failed" else "unreliable"
     yield from _attacked(record)

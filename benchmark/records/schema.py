@@ -4,7 +4,8 @@ Schema history (bump SCHEMA_VERSION when a field changes its meaning or a requir
     1  exitbench 0.1.0, the first. Added since, and absent from older records: examples (0.2.0); in each of exits
        `reliability`, as `metrics.reliability` makes it (0.3.0); in each of exits `auroc`, in results `warnings`, in
        attack `per_sample` and intervals, in operating_point `metric` and `calibration_score`, without which a
-       threshold was chosen on accuracy (all 0.4.0).
+       threshold was chosen on accuracy, in results
+       `exit_behaviour`, as `exit_behaviour.exit_behaviour` makes it (all 0.4.0).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Record:
     exits: one dict per exit with exit_depth (1 … E), accuracy, accuracy_stderr, gmacs (mean, cumulative); newer ones
     with reliability: over all samples, each exit's largest softmax probability against how often it is right.
     results: accuracy and accuracy_full ({value, stderr, n}), exit_histogram (E counts that sum to n),
-    mean_exit_depth, gmacs_mean, gmacs_full, mac_speedup.
+    mean_exit_depth, gmacs_mean, gmacs_full, mac_speedup; newer ones with exit_behaviour.
     curve: one dict per threshold with threshold, accuracy, gmacs_mean, mean_exit_depth.
     examples: one dict per picture shown in figures, as `examples.chosen` makes them; older records have none.
     latency: `asdict` of types.Latency. attack: settings and per-sample means. audit: live against replayed.

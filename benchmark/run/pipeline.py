@@ -21,6 +21,7 @@ from benchmark.policies.calibration.per_exit import PerExit
 from benchmark.policies.calibration.threshold_grid import candidates
 from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.records import metrics
+from benchmark.records.exit_behaviour import exit_behaviour
 from benchmark.records.provenance import provenance
 from benchmark.records.record import Record, utc_now
 from benchmark.records.schema import Section
@@ -237,6 +238,7 @@ def replayed(test: Trace, macs: Tensor, depth: Tensor, metric: Metric) -> Sectio
         "gmacs_mean": float(spent.mean() / 1e9),
         "gmacs_full": float(full.mean() / 1e9),
         "mac_speedup": metrics.mac_speedup(spent, full),
+        "exit_behaviour": exit_behaviour(test.logits.numpy(), labels, depth.numpy()),
     }
 
 
