@@ -14,15 +14,18 @@ import torch
 
 from benchmark.policies.always_first import AlwaysFirst
 from benchmark.policies.base import ThresholdPolicy
+from benchmark.policies.beem import AgreeingExperts
 from benchmark.policies.calibration.operating_point import curve
 from benchmark.policies.calibration.threshold_grid import thresholds
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
+from benchmark.policies.flexible_patience import FlexiblePatience
 from benchmark.policies.learned import Learned
 from benchmark.policies.never import Never
 from benchmark.policies.oracle import Oracle
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.product_anytime import ProductAnytime
 from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.policies.vote import Vote
 from benchmark.types import ExitbenchError, Trace
@@ -31,7 +34,7 @@ from benchmark.utils.progress import track
 DEFAULTS = {"samples": 10_000, "exits": 12, "classes": 2, "thresholds": 1000, "rounds": 3}
 RULES: list[ThresholdPolicy] = [
     *(Never(), AlwaysFirst(), Confidence(0.9), Entropy(0.3), Patience(2), Learned(0.8)),
-    *(PatientConfident(0.3), Vote(3), Oracle()),
+    *(PatientConfident(0.3), Vote(3), FlexiblePatience(0.05), AgreeingExperts(1.5), ProductAnytime(0.9), Oracle()),
 ]
 
 

@@ -177,7 +177,7 @@ def test_thresholds_reach_from_no_early_exit_to_the_earliest(name):
     at = threshold_grid.thresholds(signals(policy, LOGITS, EXTRA), policy.rising).tolist()
     depths = torch.stack([replay(policy.at(threshold), LOGITS, EXTRA) for threshold in at])  # (K, N)
     assert (depths == EXITS).all(1).any()
-    earliest = {"pcee": 2}.get(name, 1)
+    earliest = {"pcee": 2, "flexible_patience": 2}.get(name, 1)
     assert (depths == depths.amin(0)).all(1).any()
     assert int(depths.min()) == earliest
     mean = depths.double().mean(1)
