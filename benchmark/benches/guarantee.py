@@ -13,17 +13,13 @@ are replays of traces, without a clock. A checkpoint whose data cannot be had is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from benchmark.benches.support.guarantee_report import Row, table, write
 from benchmark.benches.support.setup import parse_options
+from benchmark.benches.support.traces import Traces, load
 from benchmark.config.choices import files, roots
-from benchmark.config.compose import build, compose
-from benchmark.cost.macs import cost
-from benchmark.cost.macs import table as macs_table
 from benchmark.models.pretrained.weights import WEIGHTS
 from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.calibration import operating_point
@@ -42,23 +38,11 @@ from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
 from benchmark.policies.replay import trace_depths, trace_signals
 from benchmark.policies.vote import Vote
-from benchmark.run.trace_cache import traced
-from benchmark.types import ExitbenchError, Trace
+from benchmark.types import ExitbenchError
 from benchmark.utils.progress import track
 
 DEFAULTS = {"models": "all", "max_drop": 0.01, "guarantee": 0.95, "draws": 200, "out": ""}
 RULES = (Confidence(0.5), Entropy(0.5), PatientConfident(0.5), Patience(1), Vote(1), Learned(0.5))
-
-
-class Traces(NamedTuple):
-    """A checkpoint's traces of the calibration and the test split with their cumulative MACs (N, E)."""
-
-    model: str
-    dataset: str
-    calibration: Trace
-    calibration_macs: Tensor
-    test: Trace
-    test_macs: Tensor
 
 
 def main(arguments: list[str]) -> int:
@@ -96,17 +80,6 @@ def checkpoints(wanted: str) -> list[str]:
     if wanted != "all":
         return wanted.split(",")
     return sorted({path.stem for path in WEIGHTS.glob("*.safetensors")} & set(files("model", roots(""))))
-
-
-def load(name: str) -> Traces:
-    """A checkpoint on its own dataset, traced in float32 or read from the cache."""
-    cfg = compose("config", [f"model={name}"])
-    dataset, model = build(cfg.dataset), build(cfg.model).eval()
-    both = []
-    for samples, description in ((dataset.calibration, "trace calibration"), (dataset.test, "trace clean")):
-        trace = traced(model, samples, 64, "cpu", "float32", description)
-        both += [trace, macs_table(cost(model, trace.lengths.tolist()), trace.lengths)]
-    return Traces(name, dataset.name, *both)
 
 
 def compare(traces: Traces, rule: ThresholdPolicy, max_drop: float, probability: float, draws: int) -> list[Row]:
