@@ -4,8 +4,8 @@ Schema history (bump SCHEMA_VERSION when a field changes its meaning or a requir
     1  exitbench 0.1.0, the first. Added since, and absent from older records: examples (0.2.0); in each of exits
        `reliability`, as `metrics.reliability` makes it (0.3.0); in each of exits `auroc`, in results `warnings`, in
        attack `per_sample` and intervals, in operating_point `metric` and `calibration_score`, without which a
-       threshold was chosen on accuracy, in results
-       `exit_behaviour`, as `exit_behaviour.exit_behaviour` makes it (all 0.4.0).
+       threshold was chosen on accuracy (all 0.4.0); in results `exit_behaviour`, as
+       `exit_behaviour.exit_behaviour` makes it (0.5.0).
 """
 
 from __future__ import annotations
