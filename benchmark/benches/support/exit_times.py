@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,11 +17,12 @@ from benchmark.models.fixed_exit import FixedExit
 from benchmark.policies.replay import trace_depths
 from benchmark.run.trace_cache import traced
 from benchmark.timing.rounds import Run
-from benchmark.timing.side_by_side import time_side_by_side
+from benchmark.timing.side_by_side import Times, time_side_by_side
 from benchmark.timing.timed_section import timed_section
 from benchmark.types import Batch, Hardware, StagedModel
 from benchmark.utils.library_logging import silence_libraries
 
+TURNS = 5  # of the table and the samples, so that both see the same drift of the machine
 LENGTHS = 6  # of texts, from the shortest to the longest timed sample
 
 
@@ -55,14 +57,19 @@ def measure(name: str, profile: str, samples: int, batch: int, seconds: float, p
     if isinstance(one.model, StagedModel):
         ways |= {f"alone {exit}": partial(run_full, ready(FixedExit(one.model, exit).eval(), one, hardware))
                  for exit in exits}  # fmt: skip
+    tables: list[Times] = []
+    lives: list[Times] = []
     own: dict[str, Run] = {"early": partial(run_early, placed, one.policy), "full": partial(run_full, placed)}
     with timed_section(hardware) as (clock, headline, _), torch.inference_mode():
-        table = time_side_by_side(ways, units, clock, headline, seconds / 2, min_passes=9, seed=process)
-        live = time_side_by_side(own, one.batches, clock, headline, seconds / 2, seed=process)
-    middle = {way: np.median(found, axis=1) for way, found in table.items()}  # (L,)
+        share = seconds / 2 / TURNS
+        for turn in range(TURNS):
+            seed = TURNS * process + turn
+            tables.append(time_side_by_side(ways, units, clock, headline, share, seed=seed))
+            lives.append(time_side_by_side(own, one.batches, clock, headline, share, 1, seed=seed))
+    middle, live = _medians(tables), _medians(lives)
     to_exit = np.stack([middle[f"to {exit}"] for exit in exits], 1)
     alone = np.stack([middle.get(f"alone {exit}", middle[f"to {exit}"]) for exit in exits], 1)
-    early_ms, full_ms = (float(np.median(live[way], axis=1).mean()) for way in ("early", "full"))
+    early_ms, full_ms = (float(live[way].mean()) for way in ("early", "full"))
     depths = trace_depths(one.policy, trace).tolist()
     return ExitTimes(weights, grid, to_exit, alone, trace.lengths.tolist(), depths, early_ms, full_ms)
 
@@ -76,6 +83,11 @@ def run_to_exit(model: Any, exit: int, batch: Batch) -> torch.Tensor:
     columns = next(generator)
     generator.close()
     return columns
+
+
+def _medians(turns: Sequence[Times]) -> dict[str, Any]:
+    """Median milliseconds of each unit (n,) by way, over all turns."""
+    return {way: np.median(np.concatenate([turn[way] for turn in turns], 1), axis=1) for way in turns[0]}
 
 
 def _grid(lengths: list[int]) -> list[int]:
