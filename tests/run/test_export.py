@@ -20,14 +20,17 @@ from benchmark.cli.main import main
 from benchmark.engine.bundle import graphs
 from benchmark.engine.bundle.runner import EarlyExit
 from benchmark.engine.execute import run_early
+from benchmark.policies.beem import AgreeingExperts
 from benchmark.policies.budget import Budget
 from benchmark.policies.confidence import Confidence
 from benchmark.policies.entropy import Entropy
 from benchmark.policies.fixed_exit import FixedExit
+from benchmark.policies.flexible_patience import FlexiblePatience
 from benchmark.policies.learned import Learned
 from benchmark.policies.never import Never
 from benchmark.policies.patience import Patience
 from benchmark.policies.pcee import PatientConfident
+from benchmark.policies.product_anytime import ProductAnytime
 from benchmark.policies.replay import replay
 from benchmark.policies.vote import Vote
 from benchmark.run import export as exporting
@@ -167,6 +170,7 @@ EXTRA = torch.randn(64, 5, 1, generator=torch.Generator().manual_seed(2))
 RULES = [
     Confidence(0.7), Confidence(2.0), Entropy(0.5), Entropy(0.5, normalised=True), Patience(1), Patience(2),
     PatientConfident(0.9), Vote(2), Vote(1.5, scale=0.5), Learned(0.6),
+    AgreeingExperts(1.2), FlexiblePatience(0.9), ProductAnytime(0.8),
     Budget(thresholds=(0.9, 0.8, float("inf"), 0.5), gmacs=0.01),
     Budget(thresholds=(-0.3, -0.5, -0.6, -0.9), gmacs=0.01, measure="entropy"),
 ]  # fmt: skip
