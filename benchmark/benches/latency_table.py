@@ -3,10 +3,11 @@
     exitbench bench latency_table [models=dvt_fashion,minilm_exits] [hardware=cpu_1t] [batch=1] [samples=64]
                                   [seconds=40] [processes=3] [out=results/latency]
 
-For each exit: stages and heads up to it, and the network cut off there without the other heads. The table is kept in
-the cache by model, profile, batch and machine. The prediction is the table's mean over the exits that the default rule
-takes on `samples` test samples, one by one; the measurement is of those samples, in the same processes. out: a folder
-for latency_table.csv and .md; without it they are printed alone.
+For each exit: stages, heads and the rule's steps up to it, and the network cut off there without the other heads. The
+table is made of ten of the samples, texts from the shortest to the longest, and kept in the cache by model, profile,
+batch and machine. The prediction is the table's mean over the exits that the default rule takes on all `samples`, one
+by one; the measurement is of those samples, in the same processes. out: a folder for latency_table.csv and .md; without
+it they are printed alone.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _write(found: Sequence[tuple[LatencyTable, list[Checked]]], command: str, fo
     csv.writer(stream, lineterminator="\n").writerows(lines)
     about = (
         f"{utc_now()}, {facts['cpu_model']}, {facts['cores_usable']} usable core(s), torch {facts['torch']}. "
-        "Milliseconds of a batch; ± is half a 95% interval over processes. `ms to exit`: stages and heads up to it. "
+        "Milliseconds of a batch; ± is half a 95% interval over processes. `ms to exit`: all of it up to there. "
         "`ms alone`: the network cut off there, the other heads left out. Made by the command; not edited."
     )
     page = "\n\n".join(["# Latency tables", f"    {command}", about, "## Prediction beside the stopwatch",

@@ -8,6 +8,7 @@ from benchmark.benches import latency_table as bench
 from benchmark.benches.support import exit_times
 from benchmark.benches.support.setup import Family
 from benchmark.cost import latency_table
+from benchmark.engine.execute import run_early
 from benchmark.policies.fixed_exit import FixedExit
 from benchmark.run.trace import trace
 from benchmark.types import ExitbenchError
@@ -32,18 +33,11 @@ def test_exits_of_the_rule_and_shapes(parts):
     assert (first.to_exit > 0).all()
 
 
-def test_a_run_to_an_exit_computes_nothing_deeper():
-    class Watched:
-        num_exits, deepest = 3, 0
-
-        def exits(self, batch):
-            for depth in range(1, 4):
-                self.deepest = depth
-                yield depth
-
-    model = Watched()
-    assert exit_times.run_to_exit(model, 2, None) == 2
-    assert model.deepest == 2
+def test_every_sample_runs_up_to_the_exit_with_the_rules_own_steps():
+    model, sample = small_dvt(), image_samples(1)
+    for exit in (1, 2, 3):
+        for policy in (FixedExit(exit=1), FixedExit(exit=3)):
+            assert int(run_early(model, exit_times.UpTo(policy, exit), model.collate(sample))[1]) == exit
 
 
 def test_the_check_compares_the_table_with_the_stopwatch(parts, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from benchmark.benches.support.setup import load_family
 from benchmark.config.compose import build, compose
 from benchmark.engine.execute import run_early, run_full
 from benchmark.models.fixed_exit import FixedExit
+from benchmark.policies.base import ThresholdPolicy
 from benchmark.policies.replay import trace_depths
 from benchmark.run.trace_cache import traced
 from benchmark.timing.rounds import Run
@@ -23,7 +24,7 @@ from benchmark.types import Batch, Hardware, StagedModel
 from benchmark.utils.library_logging import silence_libraries
 
 TURNS = 5  # of the table and the samples, so that both see the same drift of the machine
-LENGTHS = 6  # of texts, from the shortest to the longest timed sample
+SAMPLES = 10  # that the table is made of
 
 
 class ExitTimes(NamedTuple):
@@ -49,11 +50,12 @@ def measure(name: str, profile: str, samples: int, batch: int, seconds: float, p
     torch.set_num_threads(hardware.threads)
     one = load_family(name, samples)
     trace = traced(one.model, one.samples, 64, "cpu", "float32", "trace")
-    grid = _grid(trace.lengths.tolist())
-    units = [_repeated(one.model.probe(length), batch) for length in grid]
+    rows = _spread(trace.lengths.tolist())
+    grid = sorted({int(trace.lengths[row]) for row in rows})
+    units = [_repeated(one.batches[row], batch) for row in rows]
     exits, weights = range(1, one.model.num_exits + 1), str(one.model.weights_hash)
     placed = ready(one.model, one, hardware)
-    ways: dict[str, Run] = {f"to {exit}": partial(run_to_exit, placed, exit) for exit in exits}
+    ways: dict[str, Run] = {f"to {exit}": partial(run_early, placed, UpTo(one.policy, exit)) for exit in exits}
     if isinstance(one.model, StagedModel):
         ways |= {f"alone {exit}": partial(run_full, ready(FixedExit(one.model, exit).eval(), one, hardware))
                  for exit in exits}  # fmt: skip
@@ -67,6 +69,7 @@ def measure(name: str, profile: str, samples: int, batch: int, seconds: float, p
             tables.append(time_side_by_side(ways, units, clock, headline, share, seed=seed))
             lives.append(time_side_by_side(own, one.batches, clock, headline, share, 1, seed=seed))
     middle, live = _medians(tables), _medians(lives)
+    middle = {way: _by_length(found, [int(trace.lengths[row]) for row in rows]) for way, found in middle.items()}
     to_exit = np.stack([middle[f"to {exit}"] for exit in exits], 1)
     alone = np.stack([middle.get(f"alone {exit}", middle[f"to {exit}"]) for exit in exits], 1)
     early_ms, full_ms = (float(live[way].mean()) for way in ("early", "full"))
@@ -74,15 +77,25 @@ def measure(name: str, profile: str, samples: int, batch: int, seconds: float, p
     return ExitTimes(weights, grid, to_exit, alone, trace.lengths.tolist(), depths, early_ms, full_ms)
 
 
-@torch.inference_mode()
-def run_to_exit(model: Any, exit: int, batch: Batch) -> torch.Tensor:
-    """The columns of one exit: all stages and heads up to it, and nothing deeper."""
-    generator = model.exits(batch)
-    for _ in range(exit - 1):
-        next(generator)
-    columns = next(generator)
-    generator.close()
-    return columns
+class UpTo:
+    """An exit rule that computes another one's step and stops every sample at one exit all the same."""
+
+    name: ClassVar[str] = "up_to"
+
+    def __init__(self, policy: ThresholdPolicy, exit: int) -> None:
+        self.policy, self.exit, self.passed = policy, exit, 0
+        self.reads, self.threshold = policy.reads, policy.threshold
+
+    def start(self, size: int, device: str) -> torch.Tensor:
+        """The rule's own state."""
+        self.passed = 0
+        return self.policy.start(size, device)
+
+    def step(self, logits: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rule's own step, its decision replaced."""
+        self.passed += 1
+        stop, state = self.policy.step(logits, state)
+        return torch.full_like(stop, self.passed >= self.exit), state
 
 
 def _medians(turns: Sequence[Times]) -> dict[str, Any]:
@@ -90,9 +103,16 @@ def _medians(turns: Sequence[Times]) -> dict[str, Any]:
     return {way: np.median(np.concatenate([turn[way] for turn in turns], 1), axis=1) for way in turns[0]}
 
 
-def _grid(lengths: list[int]) -> list[int]:
-    """Lengths to time: [0] for images, else up to LENGTHS from the shortest to the longest."""
-    return sorted({round(value) for value in np.linspace(min(lengths), max(lengths), LENGTHS)})
+def _spread(lengths: list[int]) -> list[int]:
+    """Rows of the samples to time: some pictures, or texts from the shortest to the longest."""
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    return sorted({order[round(place)] for place in np.linspace(0, len(order) - 1, SAMPLES)})
+
+
+def _by_length(values: Any, lengths: list[int]) -> Any:
+    """Means (L,) of values (n,) of samples of the same length, by growing length."""
+    found = np.array(lengths)
+    return np.array([values[found == length].mean() for length in sorted(set(lengths))])
 
 
 def _repeated(one: Batch, count: int) -> Batch:
