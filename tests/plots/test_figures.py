@@ -26,7 +26,7 @@ FRAMES = {
 }  # fmt: skip
 
 
-CLEAN_ONLY = ("budget_curve", "easy_hard", "reliability")
+CLEAN_ONLY = ("accuracy_gmacs", "budget_curve", "easy_hard", "reliability")
 ATTACKED_ONLY = ("attack_examples", "gain_lost_bars", "gain_lost_budget")
 
 
@@ -170,7 +170,7 @@ def test_a_script_draws_from_a_leaderboard_file(tmp_path):
 
 
 def test_every_script_is_among_all_figures():
-    helpers = {"__init__", "all", "attacked", "caption", "command", "style"}
+    helpers = {"__init__", "all", "attacked", "caption", "command", "models", "style"}
     assert {path.stem for path in PLOTS.glob("*.py")} - helpers == set(FIGURES)
 
 
@@ -185,6 +185,17 @@ def test_the_oracle_is_a_dashed_bound_and_no_point_of_its_own():
         assert len(dashed) == 1
         points = [[line for line in axis.get_lines() if len(line.get_xdata()) == 1] for axis in (with_bound, without)]
         assert len(points[0]) == len(points[1]) >= 2
+
+
+def test_a_model_keeps_its_colour_whoever_stands_beside_it():
+    for name in ("dvt_fashion", "minilm_exits", "a_model_of_mine"):
+        one = make_record()
+        one = replace(one, choices={**one.choices, "model": name})
+        (axis,) = FIGURES["accuracy_gmacs"](leaderboard.frame([one])).axes
+        beside = FIGURES["accuracy_gmacs"](leaderboard.frame([*make_sweep(), one]))
+        colours = [{text.get_text().split()[-1]: text.get_color() for text in shown.texts} for shown in beside.axes]
+        (text,) = axis.texts
+        assert any(names.get(name) == text.get_color() for names in colours)
 
 
 def test_the_budget_figure_shows_a_static_twin():
@@ -209,7 +220,7 @@ def test_records_of_before_the_protocol_draw_what_they_can(tmp_path):
     del one.results["protocol"]
     messages = []
     draw_frame(leaderboard.frame([one]), tmp_path, report=messages.append)
-    without = (name for name in (*CLEAN_ONLY, *ATTACKED_ONLY) if name != "reliability")
+    without = (name for name in (*CLEAN_ONLY, *ATTACKED_ONLY) if name not in ("accuracy_gmacs", "reliability"))
     assert [line.split()[0] for line in messages] == sorted(without)
 
 
