@@ -16,10 +16,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "docs/*.md", "docs/figures/**/*.png",
-         "docs/examples/**/*.*", "results/**/*.md", "results/**/*.csv", "benchmark/weights/*.md")  # fmt: skip
+         "docs/examples/**/*.*", "results/**/*.md", "results/**/*.csv", "results/**/*.png",
+         "benchmark/weights/*.md")  # fmt: skip
 NAVIGATION = {
     "Start": ["../README", "how_it_works", "models", "footguns"],
-    "Results": ["reference", "dvt", "text", "attacks", "machine", "../results/index", "../benchmark/weights/index"],
+    "Results": [
+        "reference",
+        "dvt",
+        "text",
+        "attacks",
+        "machine",
+        "runtime",
+        "../results/index",
+        "../benchmark/weights/index",
+    ],
     "Reproduce": ["reproduce_dvt", "reproduce_same"],
     "Extend": ["add_model", "add_policy", "add_attack", "add_dataset", "add_machine", "python"],
     "Measure and publish": ["measure", "cluster", "board", "submit"],
